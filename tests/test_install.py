@@ -50,3 +50,31 @@ def installed():
 def test_imports(installed):
     done = installed("python", "-c", IMPORTS)
     assert done.returncode == 0, done.stderr
+
+
+# The README's Python lines, at a size of seconds.
+LIBRARY = """
+from qalign_dt import load_dataset, preset, QAlignDT, Policy, alignment_curve
+ds = load_dataset("hopper-random", n_transitions=2000)
+agent = QAlignDT(preset("hopper-random", scale="tiny"), ds, device="cpu").fit()
+curve = alignment_curve(agent.policy, "Hopper-v4", targets=3, episodes=2)
+assert len(curve.data) == 6 and set(curve.metrics) >= {"spearman", "rmse", "mae", "slope"}
+agent.save("policy")
+policy = Policy.load("policy")
+assert policy.act(ds.observations[0], target_return=100.0).shape == (3,)
+"""
+
+
+def test_library(installed):
+    done = installed("python", "-c", LIBRARY)
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands(installed):
+    train = ("train", "--dataset", "hopper-random", "--n-transitions", 2000, "--scale", "tiny", "--out", "run")
+    for command in (("--help",), ("data", "list"), ("data", "info", "hopper-random", "--n-transitions", 2000), train,
+                    ("evaluate", "run", "--targets", 0, 50, "--episodes", 2), ("align", "run", "--targets", 3, "--episodes", 2)):
+        done = installed("qalign-dt", *command)
+        assert done.returncode == 0, (command, done.stderr)
+    again = installed("qalign-dt", *train)
+    assert again.returncode == 2 and again.stderr.count("\n") == 1 and "--resume" in again.stderr, again.stderr
