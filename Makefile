@@ -16,7 +16,7 @@ help:
 	@echo 'make clean  removes what the commands above made, but not .venv and not the runs'
 
 demo: .venv/installed
-	$(BIN)/qalign-dt run $(QUICKSTART) -p scale=small $(ARGS)
+	$(BIN)/qalign-dt run $(QUICKSTART) -p scale=small -p n_transitions=200000 -p targets=9 -p episodes=5 -p results=_runs/results $(ARGS)
 
 test: .venv/installed
 	@$(BIN)/python -m qalign_dt.dev test $(ARGS)
