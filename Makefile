@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 QUICKSTART = nbs/experiments/01_quickstart.ipynb
+SIZE = -p scale=small -p n_transitions=200000 -p targets=9 -p episodes=5 -p results=_runs/results
 ARGS =
 
 .PHONY: help demo test prep docs lab clean
@@ -16,7 +17,7 @@ help:
 	@echo 'make clean  removes what the commands above made, but not .venv and not the runs'
 
 demo: .venv/installed
-	$(BIN)/qalign-dt run $(QUICKSTART) -p scale=small -p n_transitions=200000 -p targets=9 -p episodes=5 -p results=_runs/results $(ARGS)
+	$(BIN)/qalign-dt run $(QUICKSTART) $(SIZE) $(ARGS)
 
 test: .venv/installed
 	@$(BIN)/python -m qalign_dt.dev test $(ARGS)
