@@ -27,7 +27,7 @@ class Policy:
     actor: Actor
     normaliser: Normaliser
     rtg_scale: float  # returns are divided by it before the network sees them
-    rtg_range: tuple[float, float]  # raw returns-to-go met in training; requests are clipped to it
+    rtg_range: tuple[float, float]  # the dial's range, raw returns; requests are clipped to it
     info: dict[str, Any] = field(default_factory=dict)  # dataset, method, env_id, target, ... plain JSON values
 
     def __post_init__(self) -> None:
