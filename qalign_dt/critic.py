@@ -121,7 +121,7 @@ class SarsaLearner:
         self.transitions = Transitions(trajectories, normaliser, c.timeouts_terminal, device)
         self.critic = make_critic(trajectories, c).to(device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.critic.parameters(), lr=c.learning_rate, foreach=True)
+        self.optimiser = torch.optim.Adam(self.critic.parameters(), lr=c.learning_rate, fused=True)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.done = 0  # steps taken
 

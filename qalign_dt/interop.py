@@ -297,7 +297,7 @@ def in_double(rebuilt: Rebuilt) -> Rebuilt:
     "A copy in double precision."
     one = copy.deepcopy(rebuilt.learner)
     learner = ActorLearner(one.c, one.actor.double(), one.critic.double(), one.target.double(), None)
-    batch = Batch(**{k: v.double() if v.is_floating_point() else v for k, v in rebuilt.batch.__dict__.items()})
+    batch = rebuilt.batch.map(lambda x: x.double() if x.is_floating_point() else x)
     return Rebuilt(learner, batch, [n.double() for n in rebuilt.noise], rebuilt.recovered)
 
 
