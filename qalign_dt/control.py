@@ -136,7 +136,8 @@ def request_ranges(returns: np.ndarray,  # (E,) of the data's episodes
     worst, best = float(returns.min()), float(returns.max())
     if best <= 0:
         raise InputError(f"the best return is {best:,.0f}: 1.3 times the best is no higher request; give the targets as a list")
-    return Ranges(np.linspace(*np.percentile(returns, [5, 95]), n_in), np.linspace(worst, 1.3 * best, n_full), best)
+    low, high = np.percentile(returns, [5, 95])
+    return Ranges(np.linspace(low, high, n_in), np.linspace(worst, 1.3 * best, n_full), best)
 
 
 def range_metrics(curve: AlignmentCurve,
@@ -144,7 +145,7 @@ def range_metrics(curve: AlignmentCurve,
                   ) -> dict[str, float]:  # those of the full range; with the suffixes _in and _beyond, those of the parts
     "The curve's metrics for each part of its requests."
     parts = {"": ranges.full, "_in": ranges.inside, "_beyond": ranges.full[ranges.full > ranges.best]}
-    values = {}
+    values: dict[str, float] = {}
     for suffix, targets in parts.items():
         chosen = curve.data[np.isclose(curve.data["target"].to_numpy()[:, None], targets).any(1)]
         if chosen["target"].nunique() < len(targets):

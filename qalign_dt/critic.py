@@ -5,6 +5,7 @@
 # %% ../nbs/12_critic.ipynb #999ec343
 from __future__ import annotations
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,16 +126,26 @@ class SarsaLearner:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.done = 0  # steps taken
 
-    def step(self) -> Tensor:  # the loss, detached, in units of the critic's `unit` squared
-        "One gradient step; the loss stays on the device."
-        s, a, r, s_next, a_next, d = self.transitions.sample(self.c.batch_size, self.generator)
+    def loss(self, critic: TwinQ, target: TwinQ,
+             transitions: Sequence[Tensor]  # from `Transitions.sample`
+             ) -> Tensor:  # in units of the critic's `unit` squared
+        "The squared temporal-difference error."
+        s, a, r, s_next, a_next, d = transitions
         with torch.no_grad():
-            target = r + self.c.reward_shift + self.c.gamma * (1 - d) * clamped(self.target(s_next, a_next).amin(0), self.c.clamp_pretraining)  # (B,)
-        loss = ((self.critic(s, a) - target) / self.critic.unit).square().mean()
+            y = r + self.c.reward_shift + self.c.gamma * (1 - d) * clamped(target(s_next, a_next).amin(0), self.c.clamp_pretraining)  # (B,)
+        return ((critic(s, a) - y) / critic.unit).square().mean()
+
+    @property
+    def rate(self) -> float:
+        "The learning rate of the next step."
+        return self.c.learning_rate * (cosine(self.done / max(self.c.steps, 1)) if self.c.decay else 1.0)
+
+    def step(self) -> Tensor:  # the loss, detached
+        "One gradient step; the loss stays on the device."
+        loss = self.loss(self.critic, self.target, self.transitions.sample(self.c.batch_size, self.generator))
         self.optimiser.zero_grad()
         loss.backward()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.c.learning_rate * (cosine(self.done / max(self.c.steps, 1)) if self.c.decay else 1.0)
+        self.optimiser.param_groups[0]["lr"] = self.rate
         self.optimiser.step()
         self.done += 1
         if self.done % self.c.target_every == 0:

@@ -164,7 +164,7 @@ def recover_attention_bias(actor: Actor,  # GPT-2 blocks whose qkv biases are un
 
 def batch_of(recording: Recording, dtype: torch.dtype = torch.float32) -> Batch:
     "The recorded batch."
-    b = {k: v if k == "timesteps" else v.to(dtype) for k, v in recording.group("batch").items()}
+    b: dict[str, Any] = {k: v if k == "timesteps" else v.to(dtype) for k, v in recording.group("batch").items()}
     return Batch(**b, near_best=torch.zeros_like(b["mask"]))
 
 # %% ../nbs/18_interop.ipynb #2beee340

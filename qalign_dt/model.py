@@ -5,6 +5,7 @@
 # %% ../nbs/11_model.ipynb #892714a4
 from __future__ import annotations
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -129,8 +130,9 @@ class DepthwiseMix(nn.Module):
 
     def forward(self, x: Tensor, real: Tensor | None, visible: Tensor | None, read: str = "all") -> Tensor:  # shapes as in ConvAttention
         padded = F.pad(x if real is None else x * real, (0, 0, self.kernel_size - 1, 0))  # (B, L+5, width)
-        weight = torch.stack([conv.weight[:, 0].mT for conv in self.convs], 1)[:, READ[read]]  # (taps, types, width)
-        y = torch.stack([conv.bias for conv in self.convs])[READ[read]]
+        convs: Any = list(self.convs)
+        weight = torch.stack([conv.weight[:, 0].mT for conv in convs], 1)[:, READ[read]]  # (taps, types, width)
+        y = torch.stack([conv.bias for conv in convs])[READ[read]]
         for j in range(self.kernel_size):
             y = y + pick(padded[:, j:j + x.shape[1]], read).unflatten(1, (-1, weight.shape[1])) * weight[j]  # (B, K, types, width)
         return y.flatten(1, 2)
