@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from qalign_dt.calibrate import calibration_error as calibration_error
     from qalign_dt.control import alignment_curve as alignment_curve
+    from qalign_dt.policy import Calibration as Calibration
+    from qalign_dt.policy import OutOfReach as OutOfReach
     from qalign_dt.policy import Policy as Policy
+    from qalign_dt.seeds import fit_seeds as fit_seeds
     from qalign_dt.sources import load_dataset as load_dataset
     from qalign_dt.train import QAlignDT as QAlignDT
     from qalign_dt.train import preset as preset
 
-_HOME = {"load_dataset": "sources", "preset": "train", "QAlignDT": "train", "Policy": "policy", "alignment_curve": "control"}
-__all__ = ["Policy", "QAlignDT", "alignment_curve", "load_dataset", "preset"]
+_HOME = {"load_dataset": "sources", "preset": "train", "QAlignDT": "train", "Policy": "policy", "Calibration": "policy", "OutOfReach": "policy",
+         "alignment_curve": "control", "calibration_error": "calibrate", "fit_seeds": "seeds"}
+__all__ = ["Calibration", "OutOfReach", "Policy", "QAlignDT", "alignment_curve", "calibration_error", "fit_seeds", "load_dataset", "preset"]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 from .core import InputError, as_plain, atomic_write, cache_dir, config_hash, file_hash, make_run_id, near_matches, pick_device, progress
 from .core import read_json, write_json
 from .data import Normaliser, Trajectories
-from .policy import Policy
+from .policy import Policy, policy_folder
 from .runs import RunFailed
 from .sources import write_d4rl
 from .tasks import family_of
@@ -146,7 +146,7 @@ def load_agent(folder: str | Path,  # written by `save_baseline` or by `Policy.s
                device: torch.device | str = "cpu"  # of a `Policy`
                ) -> BaselinePolicy | Policy:
     "Read a policy of either kind; a missing, broken or mismatched file is an `InputError` that names it."
-    folder = Path(folder)
+    folder = policy_folder(folder)
     about, weights = read_json(folder/"policy.json"), folder/"policy.safetensors"
     if not isinstance(about, dict) or about.get("kind") != "baseline":
         return Policy.load(folder, device)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .align import Levels, actor_loss, critic_loss
 from .core import InputError, as_plain
@@ -196,7 +197,8 @@ def critic_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, settings
     def one(weights: Any, buffers: Any, slow: Any, ema: Any, batch: Any, differ: Any) -> Any:
         return critic_loss(bound(g.critic.template, weights, buffers), bound(g.target.template, slow, buffers), bound(g.ema.template, ema, {}),
                            Batch(**batch, padded=padded), g.config.critic, with_values(settings, differ))
-    return vmap(one, randomness="different")(g.critic.parameters, g.critic.buffers, g.target.parameters, g.ema.parameters, batch, g.differ)
+    with sdpa_kernel(SDPBackend.MATH):
+        return vmap(one, randomness="different")(g.critic.parameters, g.critic.buffers, g.target.parameters, g.ema.parameters, batch, g.differ)
 
 
 def actor_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, noise: Tensor, settings: Any,
@@ -210,7 +212,8 @@ def actor_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, noise: Te
                           with_values(settings, differ), Levels(level), imitator)
     weights, buffers = (g.critic.parameters, g.critic.buffers) if aligning else ({}, {})
     frozen = g.imitator.parameters if g.imitator else {}
-    return vmap(one, randomness="different")(g.actor.parameters, weights, buffers, frozen, batch, noise, g.differ, level)
+    with sdpa_kernel(SDPBackend.MATH):  # the one that vmap can batch
+        return vmap(one, randomness="different")(g.actor.parameters, weights, buffers, frozen, batch, noise, g.differ, level)
 
 # %% ../nbs/24_seeds.ipynb #d7b36610
 def descend(optimiser: torch.optim.Adam, losses: Tensor, rate: float, limit: float = 0.0) -> Tensor:  # (N,) gradient norms, if clipped

@@ -1,0 +1,221 @@
+"""A sweep on a real Slurm cluster of one node, whose jobs and daemon are killed, gives the records that the local engine gives."""
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from qalign_dt.sweep import SlurmEngine, cancel_sweep, make_engine, read_sweep, run_sweep, sweep_status
+
+MISSING = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")]
+pytestmark = [pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; on Debian: apt-get install slurm-wlm munge"),
+              pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="Slurm's daemons are started as root")]
+
+CONF = """ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+AuthType=auth/munge
+AuthInfo=socket={top}/munge/socket
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={top}/state
+SlurmdSpoolDir={top}/spool
+SlurmctldPidFile={top}/slurmctld.pid
+SlurmdPidFile={top}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=2
+SlurmdTimeout=5
+SchedulerParameters=sched_min_interval=100000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 State=UNKNOWN
+PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
+"""
+
+CELLS = ['dataset = "toy"\nmethod = "count"\nseeds = [0]\nsteps = 60\nresults = ""',
+         """import time
+from pathlib import Path
+from qalign_dt.core import atomic_write, make_record, now, write_record
+for seed in seeds:
+    state = Path(results)/"states"/f"{dataset}-{seed}.txt"
+    done, total = map(int, state.read_text().split()) if state.exists() else (0, 0)
+    print(f"seed {seed} begins at {done}")
+    while done < steps:
+        time.sleep(0.05)
+        done, total = done + 1, total + (seed + 1)*done
+        with atomic_write(state) as part:
+            part.write_text(f"{done} {total}")
+    record = make_record("toy", dataset, method, seed, {"steps": steps}, data_source="toy", data_hash="", smoke=True, started=now(), seconds=0.0,
+                         steps=done, episodes=[], metrics={"score": total}, weights_sha256="")
+    write_record(record, Path(results))"""]
+SWEEP = """notebook: toy.ipynb
+grid: {{seeds: 0-2}}
+results: {folder}/out
+resources: {{cpus: 2, minutes: 60}}
+slurm: {{partition: main}}
+"""
+
+
+def wait_for(what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.1)
+    return answer
+
+
+def free_port():
+    with closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Cluster:
+    "munged, slurmctld and slurmd on loopback, in a folder of their own."
+
+    def __init__(self, top: Path):
+        self.top, self.started, host = top, {}, socket.gethostname().partition(".")[0]
+        for name in ("munge", "state", "spool"):
+            (top / name).mkdir(mode=0o755)
+        self.env = os.environ | {"SLURM_CONF": str(top / "slurm.conf"), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+        key = top / "munge" / "key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o600)
+        (top / "slurm.conf").write_text(CONF.format(host=host, top=top, ports=[free_port(), free_port()]))
+
+    def begin(self):
+        files = [f"--{name}={self.top}/munge/{name.partition('-')[0]}" for name in ("key-file", "socket", "pid-file", "log-file", "seed-file")]
+        self.start("munged", "--foreground", "--force", *files)
+        wait_for((self.top / "munge" / "socket").exists)
+        self.start("slurmctld", "-D", "-i")
+        self.start("slurmd", "-D", "-N", "n1")
+        wait_for(lambda: "idle" in self.run("sinfo", "-h", "-o", "%T"))
+
+    def start(self, name, *arguments):
+        log = open(self.top / f"{name}.out", "a")
+        self.started[name] = subprocess.Popen([name, *arguments], env=self.env, stdout=log, stderr=log, start_new_session=True)
+
+    def run(self, *command):
+        return subprocess.run(command, env=self.env, capture_output=True, text=True).stdout
+
+    def kill(self, name):
+        self.started[name].kill()
+        self.started[name].wait()
+
+    def close(self):
+        self.run("scancel", f"--user={os.getuid()}")
+        try:
+            wait_for(lambda: not self.run("squeue", "-h"), 10)
+        except AssertionError:
+            pass
+        for name in reversed(self.started):
+            self.started[name].terminate()
+            try:
+                self.started[name].wait(5)
+            except subprocess.TimeoutExpired:
+                self.kill(name)
+        for entry in Path("/proc").glob("[0-9]*"):  # a job's shepherd that outlived its daemon
+            try:
+                ours = f"SLURM_CONF={self.top}/" in (entry / "environ").read_text(errors="replace") and entry.name != str(os.getpid())
+            except OSError:
+                continue
+            if ours:
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def running_cluster(tmp_path_factory):
+    made = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def cluster(running_cluster, monkeypatch):
+    for name in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(name, running_cluster.env[name])
+    return running_cluster
+
+
+@pytest.fixture
+def sweeps(tmp_path, monkeypatch):
+    "The same sweep for either engine, in folders of their own."
+    for name in ("OMP_NUM_THREADS", "QALIGN_DT_PROGRESS"):
+        monkeypatch.delenv(name, raising=False)
+    made = {}
+    for name in ("local", "slurm"):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        page = new_notebook(cells=[new_code_cell(source) for source in CELLS])
+        page.cells[0].metadata.tags = ["parameters"]
+        nbformat.write(page, folder / "toy.ipynb")
+        (folder / "toys.yaml").write_text(SWEEP.format(folder=folder))
+        made[name] = read_sweep(folder / "toys.yaml")
+    return made
+
+
+def records(sweep):
+    "What was recorded, without the circumstances."
+    found = [json.loads(path.read_text()) for path in sweep.file.parent.glob("out/records/*/*.json")]
+    kept = [{k: v for k, v in record.items() if k not in ("environment", "started", "seconds")} for record in found]
+    return sorted(kept, key=lambda record: record["run_id"])
+
+
+def test_jobs_and_daemon_killed(cluster, sweeps):
+    sweep = sweeps["slurm"]
+    states = sweep.file.parent / "out" / "states"
+    code = "import sys\nfrom qalign_dt.sweep import *\nsweep = read_sweep(sys.argv[1])\nfollow_sweep(sweep, make_engine('slurm', sweep))"
+    with open(sweep.file.parent / "loop.txt", "w") as log:
+        loop = subprocess.Popen([sys.executable, "-c", code, sweep.file], stdout=log, stderr=log)
+    wait_for(lambda: len([p for p in states.glob("*.txt") if int(p.read_text().split()[0]) > 3]) >= 3, 90)  # mid-run
+    working = {run.state["job"]: run.state for run in sweep.runs}
+    assert len(working) == 3 and set(working) == set(cluster.run("squeue", "-h", "--array", "-t", "R", "-o", "%i").split())
+    first, second, _ = sorted(working)
+    cluster.run("scontrol", "requeue", first)  # what preemption does; Slurm then waits two minutes, unless told otherwise
+    os.kill(working[second]["pid"], signal.SIGKILL)  # dead, and not requeued by Slurm: the loop submits it again
+    loop.kill()  # the loop dies as well
+    loop.wait()
+    cluster.kill("slurmd")  # and the node's daemon
+    cluster.start("slurmd", "-D", "-N", "n1")
+    wait_for(lambda: first in cluster.run("squeue", "-h", "--array", "-t", "PD", "-o", "%i").split())
+    cluster.run("scontrol", "update", f"JobId={first}", "StartTime=now")
+    status = run_sweep(read_sweep(sweep.file), SlurmEngine(sweep), pause=0.5)
+    assert status["counts"]["finished"] == status["total"] == 3, status
+    assert sum(run["starts"] for run in status["runs"]) >= 5, status  # two were interrupted, and started once more
+    again = [path for path in sweep.folder.glob("toy-*.ipynb") if '"seed' in path.read_text() and " begins at 0" not in path.read_text()]
+    assert len(again) >= 2, "the interrupted runs started from nothing"
+    assert not list(sweep.folder.glob("*-failed.ipynb")) and not cluster.run("squeue", "-h")
+
+    local = run_sweep(sweeps["local"], make_engine("local", sweeps["local"], cores=6), pause=0.2)
+    assert local["counts"]["finished"] == 3
+    assert len(records(sweep)) == 3 and records(sweep) == records(sweeps["local"])
+    assert {record["metrics"]["score"] for record in records(sweep)} == {(seed + 1) * sum(range(60)) for seed in range(3)}
+    assert [run["name"].partition("-")[0] for run in sweep_status(sweep)["runs"]] == ["toy"] * 3
+
+
+def test_cancelled(cluster, sweeps):
+    sweep = sweeps["slurm"]
+    assert run_sweep(sweep, SlurmEngine(sweep), detach=True)["counts"]["queued"] == 3  # leaves at once
+    assert len(cancel_sweep(sweep)) == 3
+    wait_for(lambda: not cluster.run("squeue", "-h"))
+    assert sweep_status(sweep)["counts"]["finished"] == 0
