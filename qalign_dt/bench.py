@@ -40,7 +40,7 @@ from .policy import Policy
 from .runs import RunFailed
 from .seeds import SeedBatch
 from .sources import write_d4rl
-from .train import ActorLearner, TrainConfig, Trainer, change, preset
+from .train import ActorLearner, TrainConfig, Trainer, change, end_warmup, preset
 
 # %% auto #0
 __all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'LABELS', 'times_of', 'time_of', 'peak_memory', 'matmul_rate', 'squares',
@@ -279,7 +279,7 @@ def aligning(c: TrainConfig, t: Trajectories, device: torch.device | str = "cpu"
     "A trainer whose next step is a full one: critic, actor, perturbed pass."
     trainer = Trainer(c, t, device)
     trainer.learner.done = c.warmup
-    trainer.learner.warmed_up()
+    end_warmup(trainer.learner)
     if trainer.sarsa:
         trainer.sarsa.done = c.critic.steps
     return trainer

@@ -136,8 +136,7 @@ class SarsaLearner:
         return ((critic(s, a) - y) / critic.unit).square().mean()
 
     @property
-    def rate(self) -> float:
-        "The learning rate of the next step."
+    def rate(self) -> float:  # learning rate of the next step
         return self.c.learning_rate * (cosine(self.done / max(self.c.steps, 1)) if self.c.decay else 1.0)
 
     def step(self) -> Tensor:  # the loss, detached

@@ -28,8 +28,9 @@ from .tasks import TaskSettings, short_name, task_settings
 
 # %% auto #0
 __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial', 'as_reference', 'preset',
-           'schedule', 'Plateau', 'frozen', 'ActorLearner', 'critic_step', 'best_share', 'Trainer', 'trainer_state',
-           'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'run_training', 'QAlignDT']
+           'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer',
+           'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'run_training',
+           'QAlignDT']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -219,12 +220,7 @@ class Plateau:
         best = max([self.means[0], *averages[first - window:-1]])
         return averages[-1] >= (1 - drop) * best and sum(climbs[-window:]) / window <= 0.1 * sum(rising) / max(len(rising), 1)
 
-# %% ../nbs/17_train.ipynb #1013eeaa
-def frozen(actor: Actor) -> Actor:
-    "A copy that acts and does not learn."
-    return copy.deepcopy(actor).eval().requires_grad_(False)
-
-
+# %% ../nbs/17_train.ipynb #c856a3d1
 class ActorLearner:
     "Warm-up and alignment: `step` until `c.steps`."
 
@@ -242,15 +238,7 @@ class ActorLearner:
         self.levels, self.plateau = Levels(), Plateau(c.rules.critic_stop, c.rules.iteration)
         self.imitator: Actor | None = None  # see `align.anchor_loss`
 
-    def warmed_up(self) -> None:
-        "Imitation is over: the slow copy starts here, and the imitator stays as it is."
-        if self.c.rules.ema_after < 0:
-            follow(self.ema, self.actor, 1.0)
-        if self.c.imitates:
-            self.imitator = frozen(self.actor)
-
-    def draw(self) -> tuple[Batch, Tensor]:  # windows; (B, 1, 1) or (B, K, 1) standard normal draws
-        "What a step is made of."
+    def draw(self) -> tuple[Batch, Tensor]:  # what a step is made of: windows; (B, 1, 1) or (B, K, 1) standard normal draws
         c, batch = self.c, self.windows.sample(self.c.batch_size, self.generator)
         shape = (c.batch_size, c.actor.context_length if c.align.perturb == "step" else 1, 1)
         return batch, torch.randn(shape, generator=self.generator, device=batch.rtg.device)
@@ -267,7 +255,7 @@ class ActorLearner:
         rate, critic_rate, rtg_noise = schedule(c, self.done)
         align, aligning = replace(c.align, rtg_noise=rtg_noise), self.critic is not None and self.done >= c.warmup
         if aligning and self.done == c.warmup:
-            self.warmed_up()
+            end_warmup(self)
         if aligning and align.finetune_critic and not self.plateau.reached:
             info = critic_step(self, batch, align, critic_rate)
         self.levels.bootstrapped = info.get("bootstrapped_q", 0.0)
@@ -282,7 +270,20 @@ class ActorLearner:
             follow(self.ema, self.actor, 1 - c.ema_decay)
         return info
 
-# %% ../nbs/17_train.ipynb #3fab293d
+# %% ../nbs/17_train.ipynb #d49c0124
+def frozen(actor: Actor) -> Actor:
+    "A copy that acts and does not learn."
+    return copy.deepcopy(actor).eval().requires_grad_(False)
+
+
+def end_warmup(learner: ActorLearner) -> None:
+    "Imitation is over: the slow copy starts here, and the imitator stays as it is."
+    if learner.c.rules.ema_after < 0:
+        follow(learner.ema, learner.actor, 1.0)
+    if learner.c.imitates:
+        learner.imitator = frozen(learner.actor)
+
+
 def critic_step(learner: ActorLearner, batch: Batch, align: AlignConfig,
                 rate: float  # learning rate
                 ) -> dict[str, Tensor]:
