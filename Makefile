@@ -17,7 +17,7 @@ help:
 	@echo 'make clean  removes what the commands above made, but not .venv and not the runs'
 
 demo: .venv/installed
-	$(BIN)/qalign-dt run $(QUICKSTART) $(SIZE) $(ARGS)
+	$(BIN)/qalign-dt run $(QUICKSTART) $(SIZE) --again $(ARGS)
 
 test: .venv/installed
 	@$(BIN)/python -m qalign_dt.dev test $(ARGS)
