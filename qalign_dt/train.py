@@ -387,7 +387,7 @@ def restore_trainer(trainer: Trainer, state: dict[str, Any]  # from `trainer_sta
         a.critic_optimiser.load_state_dict(state["critic_optimiser"])
     a.actor.load_state_dict(state["actor"])
     a.ema.load_state_dict(state["ema"])
-    if state["imitator"]:
+    if state.get("imitator"):
         a.imitator = frozen(a.actor)
         a.imitator.load_state_dict(state["imitator"])
     a.optimiser.load_state_dict(state["optimiser"])
