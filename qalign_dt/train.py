@@ -95,7 +95,7 @@ class TrainConfig:
 # %% ../nbs/17_train.ipynb #61d37e41
 IMITATION = dict(eta2=0.0, anchor=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
-    "qalign": {"align": dict(anchor_to="imitation")},
+    "qalign": {},
     "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
@@ -164,7 +164,7 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
     task = _task(dataset, changes.get("rtg_scale"))
     c = change(TrainConfig(dataset, method, seed, rtg_scale=task.rtg_scale, **SCALES[scale]), METHODS[method])
     steps = int(changes.get("steps", c.steps))
-    c = replace(c, steps=steps, warmup=max(1, 3 * steps // 8) if c.imitates else min(c.warmup, steps // 2))
+    c = replace(c, steps=steps, warmup=min(c.warmup, steps // 2))
     c = change(c, {"align": {k: getattr(task, k) for k in ("rtg_noise", "rtg_low", "rtg_high", "target_rtg", "success_only")}
                    | dict(min_noise=min(task.min_noise, (task.rtg_high - task.rtg_low) / 4)),  # AntMaze's 1 would leave no choice in [0, 1]
                    "critic": dict(clamp_pretraining=task.clamp_target, clamp_target=task.clamp_target)})
