@@ -259,7 +259,7 @@ def curve_data(records: Sequence[dict[str, Any]]  # of one experiment
                ) -> pd.DataFrame:  # FIGURE_COLUMNS: data set, method, request, mean return, range over seeds; empty without two requests
     "Requested and delivered returns."
     rows = [(dataset, method, r["seed"], round(e["target"], 6), e["return"]) for (dataset, method), runs in table_rows(records).items()
-            for r in runs if len({e.get("target") for e in r["episodes"]}) > 1 for e in r["episodes"]]
+            for r in runs if len({e.get("target") for e in r["episodes"]}) > 1 for e in sorted(r["episodes"], key=lambda e: e["target"])]
     frame = pd.DataFrame(rows, columns=["panel", "line", "seed", "x", "y"])
     seeds = frame.groupby(["panel", "line", "x", "seed"], sort=False)["y"].mean().groupby(level=["panel", "line", "x"], sort=False)
     return pd.DataFrame({"y": seeds.mean(), "low": seeds.min(), "high": seeds.max()}).reset_index()[FIGURE_COLUMNS]
