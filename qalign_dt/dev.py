@@ -45,16 +45,24 @@ class CheckFailed(Exception):
 
 
 def run_tool(*command: str | Path,  # a program of this environment, and its arguments
-             cwd: Path  # where it runs
+             cwd: Path,  # where it runs
+             limit: float = 1500  # seconds, then it is stopped
              ) -> str:  # what it printed, both streams
-    "Run a tool on one thread, with plots and progress bars off; if it fails, raise with its last 30 lines."
+    "Run a tool on one thread, with plots and progress bars off; if it fails or takes too long, raise with its last 30 lines."
     env = {k: v for k, v in os.environ.items() if k != "IN_TEST"}
     env |= {"MPLBACKEND": "Agg", "QALIGN_DT_PROGRESS": "off", "OMP_NUM_THREADS": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])}
-    done = subprocess.run([str(c) for c in command], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise CheckFailed("\n".join([*done.stdout.rstrip().splitlines()[-30:], f"exit code {done.returncode}"]))
-    return done.stdout
+    with tempfile.TemporaryFile() as out:
+        try:
+            code = subprocess.run([str(c) for c in command], cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT, timeout=limit).returncode
+            end = f"exit code {code}"
+        except subprocess.TimeoutExpired:
+            code, end = 1, f"stopped after {limit:g} s"
+        out.seek(0)
+        text = out.read().decode(errors="replace")
+    if code:
+        raise CheckFailed("\n".join([*text.rstrip().splitlines()[-30:], end]))
+    return text
 
 # %% ../nbs/32_dev.ipynb #48a778cd
 MAX_EXPORT_LINES = 45

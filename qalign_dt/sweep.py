@@ -370,12 +370,15 @@ class SlurmEngine:
 
     def alive(self, ids: Iterable[str]) -> set[str]:
         command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        except subprocess.TimeoutExpired:
+            return set(ids)  # a controller that does not answer has lost no jobs
         return set(ids) if done.returncode else set(ids) & set(done.stdout.split())
 
     def cancel(self, ids: Iterable[str]) -> None:
         if ids := sorted(ids):
-            subprocess.run(["scancel", *ids], capture_output=True)
+            subprocess.run(["scancel", *ids], capture_output=True, timeout=120)
 
 
 def make_engine(name: str, sweep: Sweep, cores: int | None = None, gpus: int | None = None) -> Engine:

@@ -49,7 +49,7 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 State=UNKNOWN
 PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
 """
 
-CELLS = ['dataset = "toy"\nmethod = "count"\nseeds = [0]\nsteps = 60\nresults = ""',
+CELLS = ['dataset = "toy"\nmethod = "count"\nseeds = [0]\nsteps = 200\nresults = ""',
          """import time
 from pathlib import Path
 from qalign_dt.core import atomic_write, make_record, now, write_record
@@ -113,7 +113,34 @@ class Cluster:
         self.started[name] = subprocess.Popen([name, *arguments], env=self.env, stdout=log, stderr=log, start_new_session=True)
 
     def run(self, *command):
-        return subprocess.run(command, env=self.env, capture_output=True, text=True).stdout
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60).stdout
+
+    def jobs(self, state):
+        "Ids of the jobs in a state: PD, R or CG."
+        return self.run("squeue", "-h", "--array", "-t", state, "-o", "%i").split()
+
+    def tend(self):
+        "What an operator does: a drained node returns to service, and no job waits for its two minutes or for a release."
+        if any(word in self.run("sinfo", "-h", "-o", "%T") for word in ("drain", "down", "fail")):
+            self.run("scontrol", "update", "NodeName=n1", "State=RESUME")
+        for job in self.jobs("PD"):
+            self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+            self.run("scontrol", "release", job)
+
+    def finish(self, sweep, engine, pause, seconds=200):
+        "Run a sweep to its end, which must come in time."
+        deadline = time.monotonic() + seconds
+
+        def show(status):
+            self.tend()
+            assert time.monotonic() < deadline, f"not finished after {seconds} s: {status['counts']}\n{self.report()}"
+
+        return run_sweep(sweep, engine, show, pause)
+
+    def report(self):
+        "What the cluster knows, for a failure's message."
+        asked = [self.run(*command) for command in (("squeue", "-l"), ("sinfo", "-lR"), ("scontrol", "show", "node"), ("scontrol", "show", "job"))]
+        return "\n".join(asked + [path.read_text(errors="replace")[-3000:] for path in self.top.glob("slurm*.out")])
 
     def kill(self, name):
         self.started[name].kill()
@@ -189,27 +216,27 @@ def test_jobs_and_daemon_killed(cluster, sweeps):
         loop = subprocess.Popen([sys.executable, "-c", code, sweep.file], stdout=log, stderr=log)
     wait_for(lambda: len([p for p in states.glob("*.txt") if int(p.read_text().split()[0]) > 3]) >= 3, 90)  # mid-run
     working = {run.state["job"]: run.state for run in sweep.runs}
-    assert len(working) == 3 and set(working) == set(cluster.run("squeue", "-h", "--array", "-t", "R", "-o", "%i").split())
-    first, second, _ = sorted(working)
-    cluster.run("scontrol", "requeue", first)  # what preemption does; Slurm then waits two minutes, unless told otherwise
-    os.kill(working[second]["pid"], signal.SIGKILL)  # dead, and not requeued by Slurm: the loop submits it again
-    loop.kill()  # the loop dies as well
+    assert len(working) == 3 and set(working) == set(cluster.jobs("R"))
+    first, second, third = sorted(working)
+    loop.kill()  # the loop dies
     loop.wait()
-    cluster.kill("slurmd")  # and the node's daemon
+    cluster.run("scontrol", "requeue", first)  # what preemption does
+    os.kill(working[second]["pid"], signal.SIGKILL)  # dead, and not requeued by Slurm: the next loop submits it again
+    wait_for(lambda: cluster.jobs("PD") == [first] and not cluster.jobs("CG"))
+    assert cluster.jobs("R") == [third]
+    cluster.kill("slurmd")  # and the node's daemon dies, while the third works on
     cluster.start("slurmd", "-D", "-N", "n1")
-    wait_for(lambda: first in cluster.run("squeue", "-h", "--array", "-t", "PD", "-o", "%i").split())
-    cluster.run("scontrol", "update", f"JobId={first}", "StartTime=now")
-    status = run_sweep(read_sweep(sweep.file), SlurmEngine(sweep), pause=0.5)
+    status = cluster.finish(read_sweep(sweep.file), SlurmEngine(sweep), 0.5)
     assert status["counts"]["finished"] == status["total"] == 3, status
     assert sum(run["starts"] for run in status["runs"]) >= 5, status  # two were interrupted, and started once more
     again = [path for path in sweep.folder.glob("toy-*.ipynb") if '"seed' in path.read_text() and " begins at 0" not in path.read_text()]
     assert len(again) >= 2, "the interrupted runs started from nothing"
     assert not list(sweep.folder.glob("*-failed.ipynb")) and not cluster.run("squeue", "-h")
 
-    local = run_sweep(sweeps["local"], make_engine("local", sweeps["local"], cores=6), pause=0.2)
+    local = cluster.finish(sweeps["local"], make_engine("local", sweeps["local"], cores=6), 0.2)
     assert local["counts"]["finished"] == 3
     assert len(records(sweep)) == 3 and records(sweep) == records(sweeps["local"])
-    assert {record["metrics"]["score"] for record in records(sweep)} == {(seed + 1) * sum(range(60)) for seed in range(3)}
+    assert {record["metrics"]["score"] for record in records(sweep)} == {(seed + 1) * sum(range(200)) for seed in range(3)}
     assert [run["name"].partition("-")[0] for run in sweep_status(sweep)["runs"]] == ["toy"] * 3
 
 
