@@ -4,7 +4,7 @@
 
 # %% ../nbs/15_align.ipynb #0e128110
 from __future__ import annotations
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class AlignConfig:
     eta2: float = 5.0  # weight of the guide; 0 is a plain Decision Transformer
     guide: str = "order"  # "order": higher requests, higher values (Q-ALIGN DT); "value": higher values (QT)
     anchor: float = 4.0  # weight of the anchor (eta_3); 0 is the paper's loss
-    anchor_to: str = field(default="data", metadata={"since": "0.2"})  # "data": its actions near its best; "imitation": the warmed-up actor's
+    anchor_to: str = "imitation"  # "imitation": the warmed-up actor's actions; "data": its actions near its best
     order: str = "softplus"  # the order loss's shape, see `SHAPES`
     twins: str = "min"  # "min": the milder twin counts; "mean": both; "cross": the mildest of the four pairings of the twins
     temperature: float = 1.0  # of the softplus, in reward units

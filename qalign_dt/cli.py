@@ -23,12 +23,16 @@ from .audit import audit
 from .baselines import BASELINES, baseline_preset, load_agent, train_baseline
 from .behaviour import collect
 from .bench import BENCH, bench, bench_table
-from .calibrate import calibrate, calibration_error
+from .calibrate import calibrate, calibrate_from_critic, calibration_error
 from .collect import KINDS
 from .control import AlignmentCurve, alignment_curve
 from .core import InputError, as_plain, atomic_write, file_hash, write_json
+from .critic import load_critic
+from .data import Trajectories
+from .diagnose import check_pair, diagnose, plot_diagnosis
 from .evaluate import as_targets, rollouts
 from .interop import read_recording, replay
+from .log import read_lines
 from .policy import OutOfReach, Policy, export_official
 from .report import report
 from .runs import RunFailed, check_parameters, parse_parameters, run_notebook, run_path
@@ -36,15 +40,16 @@ from .seeds import fit_seeds
 from .sources import describe, fetch_d4rl, list_datasets, load_dataset, load_regenerated, regenerated_path
 from .sweep import cancel_sweep, follow_sweep, make_engine, read_sweep, span, status_lines, sweep_logs, sweep_status, table_text
 from .track import PROFILES, Profile, default_profiles, track_velocity
-from .train import METHODS, SCALES, QAlignDT, preset
+from .train import METHODS, SCALES, QAlignDT, TrainConfig, preset, pretrain_critic
 
 # %% auto #0
 __all__ = ['Answer', 'finite', 'lines', 'Parser', 'add_command', 'do_data_list', 'do_data_info', 'do_data_make', 'do_data_fetch',
-           'do_data_verify', 'do_data_collect', 'add_data', 'do_train', 'add_train', 'load_policy_for', 'reach_of',
-           'reach_text', 'do_evaluate', 'save_curve', 'do_align', 'add_rollouts', 'do_calibrate', 'add_calibrate',
-           'do_run', 'planned_seeds', 'do_report', 'add_batch', 'do_track', 'add_track', 'do_sweep', 'add_sweep',
-           'do_bench', 'add_bench', 'do_baseline', 'do_import', 'do_export', 'do_parity', 'add_others', 'build_parser',
-           'main']
+           'do_data_verify', 'do_data_collect', 'add_data', 'settings_and_data', 'do_critic', 'do_train',
+           'add_training', 'add_train', 'load_policy_for', 'reach_of', 'reach_text', 'do_evaluate', 'save_curve',
+           'do_align', 'add_rollouts', 'data_of', 'do_calibrate', 'add_data_options', 'add_calibrate', 'do_diagnose',
+           'add_diagnose', 'do_run', 'planned_seeds', 'do_report', 'add_batch', 'do_track', 'add_track', 'do_sweep',
+           'add_sweep', 'do_bench', 'add_bench', 'do_baseline', 'do_import', 'do_export', 'do_parity', 'add_others',
+           'build_parser', 'main']
 
 # %% ../nbs/31_cli.ipynb #127c7300
 Answer = tuple[dict[str, Any], str]  # what --json prints, what is printed otherwise; "ok": False in the first makes the exit code 1
@@ -151,16 +156,39 @@ def add_data(commands: Any) -> None:
     made.add_argument("--n-transitions", type=int, default=1_000_000, metavar="N", help="rows of a set (default: %(default)s)")
 
 # %% ../nbs/31_cli.ipynb #18049313
-def do_train(args: argparse.Namespace) -> Answer:
-    begin, own_file = time.monotonic(), Path(args.dataset).is_file()
-    data = load_dataset(args.dataset) if own_file else None  # what the file holds says which task it is; an id says so itself
-    changes = {k: v for k, v in (("rtg_scale", args.rtg_scale), ("steps", args.steps)) if v is not None}
-    seeds = span(args.seeds) if args.seeds else [args.seed]
+def settings_and_data(args: argparse.Namespace, seeds: Sequence[int], **changes: Any) -> tuple[list[TrainConfig], Trajectories]:
+    "What a training is made of; settings are checked before data are made."
+    data = load_dataset(args.dataset) if Path(args.dataset).is_file() else None  # a file says which task it is; an id says so itself
+    changes |= {} if args.rtg_scale is None else {"rtg_scale": args.rtg_scale}
     configs = [preset(data.name if data else args.dataset, args.method, args.scale, seed, args.faithful, **changes) for seed in seeds]
-    data = data or load_dataset(args.dataset, args.n_transitions)
+    return configs, data or load_dataset(args.dataset, args.n_transitions)
+
+
+def do_critic(args: argparse.Namespace) -> Answer:
+    begin = time.monotonic()
+    (config,), data = settings_and_data(args, [args.seed])
+    if args.steps is not None:
+        config = replace(config, critic=replace(config.critic, steps=args.steps))
+    out = pretrain_critic(config, data, args.out, args.resume, args.device)
+    ranks = read_lines(out/"metrics.jsonl")[-1]
+    answer = {"out": args.out, "run_id": config.run_id, "dataset": args.dataset, "seed": args.seed, "steps": config.critic.steps,
+              **{k: ranks[k] for k in ("critic_rank", "critic_rank_actions")}, "weights_sha256": file_hash(out/"critic.safetensors"),
+              "seconds": round(time.monotonic() - begin, 1)}
+    return answer, (f"{config.critic.steps:,} steps in {answer['seconds']:,} s; values and the returns that followed: rank correlation "
+                    f"{answer['critic_rank']:.2f}\nnext: qalign-dt train --critic {args.out} with the same data set, scale and seed")
+
+# %% ../nbs/31_cli.ipynb #0b508308
+def do_train(args: argparse.Namespace) -> Answer:
+    begin = time.monotonic()
+    seeds = span(args.seeds) if args.seeds else [args.seed]
+    if args.seeds and args.critic:
+        raise InputError("--critic is one seed's, --seeds are several; leave one out")
+    configs, data = settings_and_data(args, seeds, **({} if args.steps is None else {"steps": args.steps}))
+    if args.critic:  # it may have been trained for other than the scale's number of steps
+        configs = [replace(c, critic=replace(c.critic, steps=load_critic(args.critic).config.steps)) for c in configs]
     outs = [Path(args.out)/f"seed-{seed}" for seed in seeds] if args.seeds else [Path(args.out)]
     agents = (fit_seeds(configs, data, outs, args.resume, args.device) if args.seeds
-              else [QAlignDT(configs[0], data, args.device).fit(args.out, args.resume)])
+              else [QAlignDT(configs[0], data, args.device, args.critic).fit(args.out, args.resume)])
     runs = [{"run_id": a.config.run_id, "out": str(out), "dataset": args.dataset, "method": args.method, "seed": a.config.seed,
              "steps": a.config.steps, "weights_sha256": file_hash(out/"policy.safetensors"), "log": a.log[-1] if a.log else {}}
             for a, out in zip(agents, outs)]
@@ -168,22 +196,35 @@ def do_train(args: argparse.Namespace) -> Answer:
     text = "\n".join(f"{run['run_id']}: {run['steps']:,} steps, policy in {run['out']}" for run in runs)
     return (runs[0] | {"seconds": seconds, "runs": runs}), f"{text}\n{seconds:,} s; next: qalign-dt align {outs[0]}"
 
+# %% ../nbs/31_cli.ipynb #8dc0dc91
+def add_training(part: Parser, what: str  # "train" or "critic"
+                 ) -> None:
+    "The options that `train` and `critic` share."
+    part.add_argument("--dataset", required=True, metavar="ID", help="a data-set id (see `qalign-dt data list`) or an HDF5 file")
+    part.add_argument("--method", default="qalign", metavar="M", help=f"{', '.join(METHODS)} (default: %(default)s)")
+    part.add_argument("--scale", default="small", metavar="S", help=f"{', '.join(SCALES)} (default: %(default)s)")
+    part.add_argument("--seed", type=int, default=0, metavar="N", help="training seed (default: %(default)s)")
+    part.add_argument("--steps", type=int, metavar="N", help=f"{'actor' if what == 'train' else 'pretraining'} steps (default: the scale's)")
+    part.add_argument("--faithful", action="store_true", help="by the reference's rules throughout, oddities included")
+    part.add_argument("--rtg-scale", type=float, metavar="X",
+                      help="returns are divided by it (default: the task's; needed for a task unknown here)")
+    part.add_argument("--out", required=True, metavar="DIR", help="folder of the run; must be new, or with --resume this very run's")
+    part.add_argument("--resume", action="store_true", help="continue the run in DIR from its last checkpoint")
+    part.add_argument("--n-transitions", type=int, default=200_000, metavar="N", help="size of a regenerated set (default: %(default)s)")
+    part.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (default: %(default)s)")
+
 
 def add_train(commands: Any) -> None:
+    "Register `critic` and `train`."
+    critic = add_command(commands, "critic", do_critic, "Pretrain a critic alone; DIR gets critic.safetensors, critic.json, checkpoints/ and a log.",
+                         "--dataset halfcheetah-medium --scale small --out runs/critic")
     train = add_command(commands, "train", do_train, "Train a policy; DIR gets policy.safetensors, policy.json, checkpoints/ and a log.",
                         "--dataset halfcheetah-medium --method qalign --scale small --out runs/first")
-    train.add_argument("--dataset", required=True, metavar="ID", help="a data-set id (see `qalign-dt data list`) or an HDF5 file")
-    train.add_argument("--method", default="qalign", metavar="M", help=f"{', '.join(METHODS)} (default: %(default)s)")
-    train.add_argument("--scale", default="small", metavar="S", help=f"{', '.join(SCALES)} (default: %(default)s)")
-    train.add_argument("--seed", type=int, default=0, metavar="N", help="training seed (default: %(default)s)")
+    add_training(critic, "critic")
+    add_training(train, "train")
+    train.add_argument("--critic", metavar="DIR",
+                       help="a critic that `qalign-dt critic` made for the same data set, scale and seed: spares its training")
     train.add_argument("--seeds", metavar="A-B", help="several seeds as one batched computation, e.g. 0-7; DIR gets a folder for each")
-    train.add_argument("--steps", type=int, metavar="N", help="actor steps (default: the scale's)")
-    train.add_argument("--faithful", action="store_true", help="by the reference's rules throughout, oddities included")
-    train.add_argument("--rtg-scale", type=float, metavar="X", help="returns are divided by it (default: the task's; needed for a task unknown here)")
-    train.add_argument("--out", required=True, metavar="DIR", help="folder of the run; must be new, or with --resume this very run's")
-    train.add_argument("--resume", action="store_true", help="continue the run in DIR from its last checkpoint")
-    train.add_argument("--n-transitions", type=int, default=200_000, metavar="N", help="size of a regenerated set (default: %(default)s)")
-    train.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (default: %(default)s)")
 
 # %% ../nbs/31_cli.ipynb #ee7337d7
 def load_policy_for(args: argparse.Namespace) -> tuple[Any, str]:  # the policy, of whatever kind; the environment's id
@@ -269,9 +310,19 @@ def add_rollouts(commands: Any) -> None:
         part.add_argument("--uncalibrated", action="store_true", help="leave the policy's calibration aside")
 
 # %% ../nbs/31_cli.ipynb #e0c08718
+def data_of(policy: Policy, args: argparse.Namespace) -> Trajectories:
+    "What a policy learnt from, by its name; `check_pair` sees whether it is."
+    return load_dataset(args.dataset or str(policy.info.get("name")).removeprefix("regenerated/"), args.n_transitions)
+
+
 def do_calibrate(args: argparse.Namespace) -> Answer:
     policy, env_id = load_policy_for(args)
-    calibrated, report = calibrate(policy, env_id, args.targets, args.episodes, args.seed)
+    if args.offline:
+        saved, data = load_critic(args.policy), data_of(policy, args)
+        check_pair(policy, saved, data)
+        calibrated, report = calibrate_from_critic(policy, saved.critic, data, args.targets)
+    else:
+        calibrated, report = calibrate(policy, env_id, args.targets, args.episodes, args.seed)
     check = calibration_error(calibrated, env_id, args.check, args.episodes, args.seed + 1) if args.check else None
     out = calibrated.save(args.out or args.policy)
     answer = {"policy": args.policy, "out": str(out), "run_id": policy.info.get("run_id"), "env_id": env_id, "seed": args.seed,
@@ -281,6 +332,11 @@ def do_calibrate(args: argparse.Namespace) -> Answer:
         answer |= {k: float(check[k].mean()) for k in ("mae_before", "mae_after", "within_band")}
         text += f"\n\nother episodes, seed {args.seed + 1}:\n" + check.drop(columns="reachable").to_string(index=False, float_format="{:,.2f}".format)
     return answer, text + f"\n\nin {out}/policy.json"
+
+
+def add_data_options(part: Parser) -> None:
+    part.add_argument("--dataset", metavar="ID", help="what the policy learnt from (default: as its file says)")
+    part.add_argument("--n-transitions", type=int, default=200_000, metavar="N", help="size of a regenerated set (default: %(default)s)")
 
 
 def add_calibrate(commands: Any) -> None:
@@ -295,6 +351,35 @@ def add_calibrate(commands: Any) -> None:
                       help="wanted returns to try before and after, with the next seed; 0: none (default: %(default)s)")
     part.add_argument("--env", metavar="ID", help="a Gymnasium environment (default: the one the data came from)")
     part.add_argument("--out", metavar="DIR", help="folder of the calibrated policy (default: the same; only policy.json changes)")
+    part.add_argument("--offline", action="store_true",
+                      help="estimate by the run's critic and its data, without an episode (chapter calibrate); --check still runs some")
+    add_data_options(part)
+
+# %% ../nbs/31_cli.ipynb #f5d55d84
+def do_diagnose(args: argparse.Namespace) -> Answer:
+    picture = Path(args.out)/"diagnosis.png" if args.out else None
+    if picture and picture.exists():
+        raise InputError(f"{picture}: is already there; choose another folder, or move it away")
+    policy, saved = Policy.load(args.policy), load_critic(args.critic or args.policy)
+    data = data_of(policy, args)
+    metrics, grid = diagnose(policy, saved, data)
+    if picture:
+        plot_diagnosis(policy, saved, data, grid)
+        with atomic_write(picture) as temporary:
+            plt.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
+        plt.close()
+    answer = {"policy": args.policy, "run_id": policy.info.get("run_id"), "metrics": metrics, "order": grid.to_dict("records")}
+    text = lines(metrics) + "\n\n" + grid.to_string(index=False, float_format="{:,.3g}".format, na_rep="-")
+    return answer, text + (f"\nmade {picture}" if picture else "")
+
+
+def add_diagnose(commands: Any) -> None:
+    "Register `diagnose`."
+    part = add_command(commands, "diagnose", do_diagnose, "Ask a run's critic whether it can rank, and whether the policy keeps the order.", "runs/first")
+    part.add_argument("policy", metavar="DIR", help="the folder that `qalign-dt train` wrote")
+    part.add_argument("--critic", metavar="DIR", help="another run's folder, whose critic judges (default: the same run's)")
+    part.add_argument("--out", metavar="DIR", help="also write diagnosis.png there")
+    add_data_options(part)
 
 # %% ../nbs/31_cli.ipynb #159db666
 def do_run(args: argparse.Namespace) -> Answer:
@@ -487,7 +572,7 @@ def build_parser() -> Parser:
                     epilog="example:\n  qalign-dt train --dataset halfcheetah-medium --out runs/first\n  qalign-dt align runs/first")
     parser.add_argument("--version", action="version", version=f"qalign-dt {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_data, add_train, add_rollouts, add_calibrate, add_track, add_others, add_batch, add_sweep, add_bench):
+    for add in (add_data, add_train, add_rollouts, add_calibrate, add_diagnose, add_track, add_others, add_batch, add_sweep, add_bench):
         add(commands)
     return parser
 

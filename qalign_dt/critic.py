@@ -6,21 +6,26 @@
 from __future__ import annotations
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from scipy.signal import lfilter
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from .core import InputError
+from .core import InputError, atomic_write, file_hash, read_json, write_json
 from .data import Normaliser, Trajectories, Transitions
 
 # %% auto #0
-__all__ = ['CriticConfig', 'TwinQ', 'discounted_returns', 'make_critic', 'SarsaLearner', 'clamped', 'divide_by_mean', 'cosine',
-           'follow']
+__all__ = ['LEAST_RANK', 'CriticConfig', 'TwinQ', 'discounted_returns', 'make_critic', 'SarsaLearner', 'clamped',
+           'divide_by_mean', 'cosine', 'follow', 'ReturnProbe', 'rank_correlation', 'SavedCritic', 'save_critic',
+           'load_critic']
 
 # %% ../nbs/12_critic.ipynb #0ff2b4e6
 @dataclass(frozen=True)
@@ -195,3 +200,81 @@ def follow(target: nn.Module,  # changed in place
            ) -> None:
     "Move the target's parameters a little towards the source's (Polyak averaging)."
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), share)
+
+# %% ../nbs/12_critic.ipynb #dbab7bfd
+LEAST_RANK = 0.1
+
+
+class ReturnProbe:
+    "Steps of a data set and the discounted return after each: call it with a critic."
+
+    def __init__(self, t: Trajectories, normaliser: Normaliser, c: CriticConfig,
+                 most: int = 4096,  # n, steps, evenly spread
+                 device: torch.device | str = "cpu"):
+        rows = np.unique(np.linspace(0, t.n_steps - 1, most).astype(int))
+        states = normaliser(t.observations[rows])
+        self.known = np.column_stack([np.ones(len(rows)), states])  # (n, 1+S)
+        self.states, self.actions = torch.from_numpy(states).to(device), torch.from_numpy(t.actions[rows]).to(device)
+        self.returns = discounted_returns(t, c.gamma)[rows] + c.reward_shift / (1 - c.gamma)  # (n,) reward units
+
+    @torch.no_grad()
+    def values(self, critic: TwinQ) -> np.ndarray:  # (n,) the lesser twin, reward units
+        return critic(self.states, self.actions).amin(0).cpu().numpy().astype(np.float64)
+
+    def __call__(self, critic: TwinQ) -> dict[str, float]:
+        "The metrics of the table above."
+        return self.ranks(self.values(critic))
+
+    def ranks(self, values: np.ndarray) -> dict[str, float]:  # of any judge's (n,) values
+        pair = np.column_stack([values, self.returns])  # (n, 2)
+        left = pair - self.known @ np.linalg.lstsq(self.known, pair, rcond=None)[0]
+        return {"critic_rank": rank_correlation(*pair.T), "critic_rank_actions": rank_correlation(*left.T)}
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:  # Spearman's; 0 if either is constant
+    "How far two series have the same order."
+    return 0.0 if np.ptp(x) == 0 or np.ptp(y) == 0 else float(spearmanr(x, y).statistic)
+
+# %% ../nbs/12_critic.ipynb #9d5e207a
+@dataclass(frozen=True, eq=False)
+class SavedCritic:
+    "What `load_critic` reads."
+    critic: TwinQ
+    target: TwinQ  # its slowly following copy
+    normaliser: Normaliser  # of the states
+    config: CriticConfig
+    info: dict[str, Any]  # dataset, data_hash, seed, steps, actor_steps (0: as pretrained)
+
+
+def save_critic(folder: str | Path,  # made if it is not there
+                saved: SavedCritic
+                ) -> Path:  # the folder
+    "Write `critic.safetensors` and `critic.json`, each atomically, the weights first."
+    folder, networks = Path(folder), {"critic": saved.critic, "target": saved.target}
+    tensors = {f"{name}.{k}": v.detach().cpu().clone() for name, q in networks.items() for k, v in q.state_dict().items()}
+    tensors |= {"normaliser.mean": torch.from_numpy(saved.normaliser.mean), "normaliser.std": torch.from_numpy(saved.normaliser.std)}
+    with atomic_write(folder/"critic.safetensors") as temporary:
+        save_file(tensors, temporary)
+    write_json(folder/"critic.json", {"version": 1, "config": asdict(saved.config), "info": saved.info,
+                                      "weights_sha256": file_hash(folder/"critic.safetensors")})
+    return folder
+
+
+def load_critic(folder: str | Path, device: torch.device | str = "cpu") -> SavedCritic:
+    "Read what `save_critic` wrote; a missing, broken or mismatched file is an `InputError` that names it."
+    folder = Path(folder)
+    about, weights = read_json(folder/"critic.json"), folder/"critic.safetensors"
+    if not weights.is_file() or file_hash(weights) != about.get("weights_sha256"):
+        raise InputError(f"{weights}: missing, damaged, or not of the critic.json beside it; copy both files again")
+    try:
+        tensors = load_file(weights)
+        normaliser = Normaliser(tensors.pop("normaliser.mean").numpy(), tensors.pop("normaliser.std").numpy())
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["config"].items()}
+        config = CriticConfig(**settings)
+        twins = {}
+        for name in ("critic", "target"):
+            twins[name] = TwinQ(tensors["critic.weights.0"].shape[1], 0, config, n_critics=len(tensors["critic.weights.0"]))
+            twins[name].load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
+        return SavedCritic(twins["critic"].to(device), twins["target"].to(device).requires_grad_(False), normaliser, config, about["info"])
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as e:
+        raise InputError(f"{folder}/critic.json: not a critic of this package ({type(e).__name__}: {' '.join(str(e).split())[:120]})") from e

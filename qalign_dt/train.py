@@ -19,7 +19,8 @@ from torch import Tensor
 from .align import AlignConfig, Levels, actor_loss, critic_loss, next_actions
 from .core import InputError, as_plain, atomic_write, config_hash, make_run_id, near_matches, pick_device, progress, read_json
 from .core import seed_everything, stream, write_json
-from .critic import CriticConfig, SarsaLearner, TwinQ, clamped, cosine, divide_by_mean, follow
+from .critic import LEAST_RANK, CriticConfig, ReturnProbe, SarsaLearner, SavedCritic, TwinQ
+from .critic import clamped, cosine, divide_by_mean, follow, load_critic, save_critic
 from .data import Batch, Normaliser, Trajectories, Windows
 from .log import RunLog
 from .model import Actor, ActorConfig
@@ -29,8 +30,8 @@ from .tasks import TaskSettings, short_name, task_settings
 # %% auto #0
 __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial', 'as_reference', 'preset',
            'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer',
-           'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'run_training',
-           'QAlignDT']
+           'take_over', 'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
+           'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class TrainConfig:
     method: str = "qalign"  # a key of METHODS
     seed: int = 0
     steps: int = 200_000  # actor steps, warm-up included
-    warmup: int = 1000  # of these, how many only imitate [0]
+    warmup: int = 120_000  # of these, how many only imitate [0]
     batch_size: int = 256
     learning_rate: float = 3e-4
     lr_warmup: int = 200  # steps over which the learning rate rises [0]
@@ -72,6 +73,7 @@ class TrainConfig:
     critic: CriticConfig = field(default_factory=CriticConfig)
     align: AlignConfig = field(default_factory=AlignConfig)
     rules: Rules = field(default_factory=Rules)
+    noise_share: float = field(default=1.0, metadata={"since": "0.2"})  # size of the perturbation, as a share of the span of the data's returns
     dial_from_data: bool = True  # set the perturbation and its range from the data's returns, see `fit_dial` [False: a table]
     checkpoint_every: int = 1000  # steps of either phase
 
@@ -116,7 +118,7 @@ def fit_dial(c: TrainConfig, t: Trajectories) -> TrainConfig:
     low, high = min(0.0, float(t.returns.min())) / c.rtg_scale, float(t.returns.max()) / c.rtg_scale
     span = max(high - low, 1e-3)
     per_step = span * c.rtg_scale / float(t.lengths.max())  # reward a step that separates the best episode from the worst
-    return replace(c, align=replace(c.align, rtg_low=low - 0.2 * span, rtg_high=high + 0.3 * span, rtg_noise=span, min_noise=0.04 * span,
+    return replace(c, align=replace(c.align, rtg_low=low - 0.2 * span, rtg_high=high + 0.3 * span, rtg_noise=c.noise_share * span, min_noise=0.04 * span,
                                     temperature=0.2 * per_step))
 
 # %% ../nbs/17_train.ipynb #403fc82e
@@ -139,10 +141,10 @@ def as_reference(c: TrainConfig, task: TaskSettings) -> TrainConfig:
 
 # %% ../nbs/17_train.ipynb #af6d62b8
 SCALES: dict[str, dict[str, Any]] = {
-    "tiny": dict(steps=60, warmup=20, batch_size=16, learning_rate=1e-3, checkpoint_every=50, lr_warmup=5,
+    "tiny": dict(steps=60, warmup=30, batch_size=16, learning_rate=1e-3, checkpoint_every=50, lr_warmup=5,
                  actor=ActorConfig(context_length=4, width=16, n_layers=1, n_heads=2, dropout=0.0),
                  critic=CriticConfig(width=32, n_layers=2, steps=100, batch_size=64, learning_rate=1e-3, tau=0.01, target_every=1)),
-    "small": dict(steps=4000, warmup=500, batch_size=64, learning_rate=1e-3,
+    "small": dict(steps=4000, warmup=2500, batch_size=64, learning_rate=1e-3,
                   actor=ActorConfig(context_length=5, width=64, n_layers=2, n_heads=4, dropout=0.0),
                   critic=CriticConfig(width=128, steps=6000, batch_size=256, learning_rate=1e-3, target_every=1)),
     "paper": dict(),
@@ -164,7 +166,7 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
     task = _task(dataset, changes.get("rtg_scale"))
     c = change(TrainConfig(dataset, method, seed, rtg_scale=task.rtg_scale, **SCALES[scale]), METHODS[method])
     steps = int(changes.get("steps", c.steps))
-    c = replace(c, steps=steps, warmup=min(c.warmup, steps // 2))
+    c = replace(c, steps=steps, warmup=round(c.warmup * steps / c.steps))
     c = change(c, {"align": {k: getattr(task, k) for k in ("rtg_noise", "rtg_low", "rtg_high", "target_rtg", "success_only")}
                    | dict(min_noise=min(task.min_noise, (task.rtg_high - task.rtg_low) / 4)),  # AntMaze's 1 would leave no choice in [0, 1]
                    "critic": dict(clamp_pretraining=task.clamp_target, clamp_target=task.clamp_target)})
@@ -316,7 +318,9 @@ class Trainer:
 
     def __init__(self, config: TrainConfig,
                  trajectories: Trajectories,
-                 device: torch.device | str = "cpu"):
+                 device: torch.device | str = "cpu",
+                 critic: SavedCritic | None = None  # from `pretrain_critic`, of the same run: spares the first phase
+                 ):
         seed_everything(config.seed)
         trajectories = best_share(trajectories, config.data_share) if config.data_share < 1 else trajectories
         config = fit_dial(config, trajectories) if config.dial_from_data else config
@@ -324,10 +328,13 @@ class Trainer:
                                                max_episode_steps=max(config.actor.max_episode_steps, int(trajectories.lengths.max()))))
         self.config, self.trajectories, self.device = config, trajectories, torch.device(device)
         self.normaliser = Normaliser.fit(trajectories.observations)
-        r, self.sarsa = config.rules, None
+        r, self.sarsa, self.probe = config.rules, None, None
         if config.align.guided:
+            self.probe = ReturnProbe(trajectories, self.normaliser, config.critic, device=device)
             self.sarsa = SarsaLearner(trajectories, Normaliser.fit(trajectories.observations, r.critic_epsilon), config.critic,
                                       stream(config.seed, "critic"), device)
+            if critic:
+                take_over(self.sarsa, critic, config, trajectories)
         torch.manual_seed(stream(config.seed, "actor"))  # the same actor whatever the method
         critics = (self.sarsa.critic, self.sarsa.target) if self.sarsa else (None, None)
         windows = Windows(trajectories, self.normaliser, config.actor.context_length, config.rtg_scale, r.draw, r.pad_raw, device)
@@ -360,6 +367,26 @@ class Trainer:
         if self.phase != "critic" and self.config.critic.divide_by_mean_q:
             divide_by_mean(self.sarsa)
         return {"sarsa_loss": loss}
+
+    @property
+    def saved_critic(self) -> SavedCritic:  # as it is now
+        s, t = self.sarsa, self.trajectories
+        info = {"dataset": t.name, "data_hash": t.content_hash(), "seed": self.config.seed, "steps": s.done, "actor_steps": self.learner.done}
+        return SavedCritic(s.critic, s.target, self.normaliser, self.config.critic, info)
+
+
+def take_over(learner: SarsaLearner,  # at its start; afterwards at its end
+              saved: SavedCritic, config: TrainConfig, t: Trajectories) -> None:
+    "Put a pretrained critic in the place of the pretraining, if it is what that would give."
+    there = {"settings": saved.config, "data": saved.info["data_hash"], "seed": saved.info["seed"], "actor steps": saved.info["actor_steps"],
+             "steps": saved.info["steps"]}
+    here = {"settings": config.critic, "data": t.content_hash(), "seed": config.seed, "actor steps": 0, "steps": config.critic.steps}
+    if wrong := [what for what in here if there[what] != here[what]]:
+        raise InputError(f"the critic is of another run: its {', '.join(wrong)} differ; pretrain one with the same data set, scale and seed "
+                         "(qalign-dt critic), or leave it out")
+    learner.critic.load_state_dict(saved.critic.state_dict())
+    learner.target.load_state_dict(saved.target.state_dict())
+    learner.done = config.critic.steps
 
 # %% ../nbs/17_train.ipynb #f0e17e73
 def trainer_state(trainer: Trainer) -> dict[str, Any]:
@@ -444,30 +471,44 @@ def load_checkpoint(trainer: Trainer, folder: Path) -> None:
                 raise
             raise InputError(f"{path}: damaged checkpoint ({type(e).__name__}); delete it to resume from the one before") from e
 
+# %% ../nbs/17_train.ipynb #df8a4cd8
+def tested(trainer: Trainer, log: RunLog) -> dict[str, float]:  # for a line of the log; empty without a critic
+    "How well the critic ranks now; a warning, once, if it cannot."
+    if not trainer.probe:
+        return {}
+    ranks = trainer.probe(trainer.sarsa.critic)
+    if trainer.phase != "critic" and ranks["critic_rank"] < LEAST_RANK and not log.warnings:
+        log.warn(f"the critic cannot rank: its values and the returns that followed correlate by {ranks['critic_rank']:.2f} (Spearman), below "
+                 f"{LEAST_RANK}; the order loss has nothing to go by. Pretrain it longer (critic.steps), or use method dt", trainer.done)
+    return ranks
+
 # %% ../nbs/17_train.ipynb #3448a4bd
 def run_training(stepper: Any,  # a trainer, or several as one (`seeds.SeedBatch`)
                  outs: Sequence[Path | None] = (None,),  # each run's folder, see `open_run`; None: nothing is written
-                 log_every: int = 100  # steps
+                 log_every: int = 100,  # steps
+                 until: int | None = None  # step at which to stop; None: the end
                  ) -> list[list[dict[str, Any]]]:  # each run's log: step, phase, seconds, losses averaged over the interval
-    "Step to the end with a progress bar, logs and checkpoints."
+    "Step to the end with a progress bar, logs and checkpoints; at each checkpoint and at a phase's end the critic is tested."
     sums: dict[str, Tensor] = {}
-    count, every = 0, stepper.config.checkpoint_every
+    count, every, end = 0, stepper.config.checkpoint_every, stepper.total if until is None else until
     with ExitStack() as stack:
         logs = [stack.enter_context(RunLog(out, stepper.done)) for out in outs]
-        bar = stack.enter_context(progress(stepper.total, stepper.config.method, stepper.done))
-        while stepper.done < stepper.total:
+        bar = stack.enter_context(progress(end, stepper.config.method, stepper.done))
+        while stepper.done < end:
             phase = stepper.phase
             for k, v in stepper.step().items():
                 sums[k] = sums.get(k, 0) + v
             count += 1
             bar.update(1)
-            if stepper.done % log_every == 0 or stepper.phase != phase or stepper.done == stepper.total:
+            rest = stepper.done % every == 0 or stepper.phase != phase or stepper.done == end
+            if rest or stepper.done % log_every == 0:
                 means = {k: (torch.as_tensor(v) / count).expand(len(outs)).tolist() for k, v in sums.items()}
+                ranks = [tested(t, log) for t, log in zip(stepper.apart(), logs)] if rest else [{}] * len(logs)
                 for i, log in enumerate(logs):
-                    log.write({"step": stepper.done, "phase": phase, "seconds": log.seconds} | {k: v[i] for k, v in means.items()})
+                    log.write({"step": stepper.done, "phase": phase, "seconds": log.seconds} | {k: v[i] for k, v in means.items()} | ranks[i])
                 bar.set_postfix_str(" ".join(f"{k} {v[0]:.3g}" for k, v in means.items() if k in ("sarsa_loss", "action_loss", "order_gap")))
                 sums, count = {}, 0
-            if any(outs) and (stepper.done % every == 0 or stepper.done == stepper.total):
+            if any(outs) and (stepper.done % every == 0 or stepper.done == end):
                 for trainer, out in zip(stepper.apart(), outs):
                     if out:
                         save_checkpoint(trainer, out)
@@ -479,8 +520,10 @@ class QAlignDT:
 
     def __init__(self, config: TrainConfig,  # from `preset`
                  dataset: Trajectories,  # from `load_dataset`
-                 device: str = "auto"):
-        self.trainer = Trainer(config, dataset, pick_device(device))
+                 device: str = "auto",
+                 critic: str | Path | None = None  # folder of a critic that `pretrain_critic` wrote for the same run
+                 ):
+        self.trainer = Trainer(config, dataset, pick_device(device), load_critic(critic) if critic else None)
         self.log: list[dict[str, Any]] = []
 
     @property
@@ -512,5 +555,40 @@ class QAlignDT:
         return Policy(copy.deepcopy(t.learner.actor), t.normaliser, scale, (a.rtg_low * scale, a.rtg_high * scale), info)
 
     def save(self, folder: str | Path) -> Path:
-        "Write policy.safetensors and policy.json."
+        "Write policy.safetensors and policy.json, and the critic, if there is one, beside them."
+        if self.trainer.sarsa:
+            save_critic(folder, self.trainer.saved_critic)
         return self.policy.save(folder)
+
+
+def run_folder(agent: QAlignDT, root: str | Path = "_runs") -> Path:
+    "Where an agent's run is kept below a folder: settings and data are in its name."
+    return Path(root)/f"{agent.config.run_id}-{agent.trainer.trajectories.content_hash()[:8]}"
+
+
+def trained(config: TrainConfig, dataset: Trajectories,
+            root: str | Path = "_runs",  # the run's folder lies below it, named by settings and data
+            device: str = "auto"
+            ) -> tuple[QAlignDT, Path]:  # the agent, and the run's folder
+    "The agent of these settings and data: trained now, or resumed, or read if an earlier run, of whatever experiment, has finished it."
+    agent = QAlignDT(config, dataset, device)
+    folder = run_folder(agent, root)
+    return agent.fit(folder, resume=(folder/"run.json").exists()), folder
+
+
+def pretrain_critic(config: TrainConfig,  # of the run that the critic is for
+                    dataset: Trajectories,
+                    out: str | Path,  # folder for checkpoints, log and critic
+                    resume: bool = False,  # continue the pretraining in `out`
+                    device: str = "auto"
+                    ) -> Path:  # the folder
+    "The first phase alone."
+    trainer = Trainer(config, dataset, pick_device(device))
+    if not trainer.sarsa:
+        with_one = ", ".join(name for name, parts in METHODS.items() if parts.get("align") != IMITATION)
+        raise InputError(f"method {config.method}: has no critic; the methods with one are {with_one}")
+    folder = open_run(out, trainer, resume)
+    if resume:
+        load_checkpoint(trainer, folder)
+    run_training(trainer, [folder], until=config.critic.steps)
+    return save_critic(folder, trainer.saved_critic)
