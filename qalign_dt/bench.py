@@ -234,7 +234,7 @@ def necessary_flops(c: TrainConfig,  # with obs_dim and act_dim filled in, as a 
         asked = pass_flops(a, batch, k, 0, folds=0.0)
         parts |= {"perturbed, forward": sum(asked.values()), "perturbed, backward": trained(asked)}
         if c.imitates:
-            parts["imitator, forward"] = sum(asked.values()) * (1.0 if align.positive_noise else 0.5)
+            parts["imitator, forward"] = sum(asked.values()) * {"lower": 0.0, "raise": 1.0, "both": 0.5}[align.direction]
     if judged:
         first, rest = q_flops(c.critic, inputs, batch * k)
         parts |= {"values, forward": judged * (first + rest), "values, backward": rest + first * a.act_dim / inputs}

@@ -375,7 +375,7 @@ def do_diagnose(args: argparse.Namespace) -> Answer:
 
 def add_diagnose(commands: Any) -> None:
     "Register `diagnose`."
-    part = add_command(commands, "diagnose", do_diagnose, "Ask a run's critic whether it can rank, and whether the policy keeps the order.", "runs/first")
+    part = add_command(commands, "diagnose", do_diagnose, "Does the critic rank, and does the policy keep the order?", "runs/first")
     part.add_argument("policy", metavar="DIR", help="the folder that `qalign-dt train` wrote")
     part.add_argument("--critic", metavar="DIR", help="another run's folder, whose critic judges (default: the same run's)")
     part.add_argument("--out", metavar="DIR", help="also write diagnosis.png there")

@@ -95,7 +95,7 @@ def align_config(spec: dict[str, Any]) -> AlignConfig:
         weighting=spec["weight_method"] or "none", margin=-spec["margin"] if order == "relu" and spec["margin"] > 0 else 0.0,
         normalise=spec["norm_q"],
         perturb="step" if alg == "alignment-step" else "sequence", rtg_noise=spec["rtg_scale"], min_noise=spec["min_abs_noise"],
-        positive_noise=maze and alg == "alignment-sequence", success_only=maze, rtg_low=low, rtg_high=high, clip_newest=False,
+        direction="raise" if maze and alg == "alignment-sequence" else "both", success_only=maze, rtg_low=low, rtg_high=high, clip_newest=False,
         target_rtg=spec["target_rtg"], k_step="reference" if spec["k_rewards"] else "off", sum_twins=True, same_dropout=False)
 
 

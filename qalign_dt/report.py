@@ -76,7 +76,15 @@ COLUMNS = {  # metric: heading, format
     "spearman_in": ("Spearman inside", "{:.3f}"),
     "rmse_in": ("RMSE inside", "{:,.0f}"),
     "rmse_beyond": ("RMSE beyond", "{:,.0f}"),
+    "rmse_calibrated": ("RMSE, calibrated", "{:,.0f}"),
+    "rmse_in_calibrated": ("RMSE inside, calibrated", "{:,.0f}"),
+    "critic_rank": ("critic's rank correlation", "{:.2f}"),
+    "order_holds": ("order holds", "{:.2f}"),
     "rmse_velocity": ("velocity RMSE, m/s", "{:.3g}"),
+    "rmse_smooth": ("smoothed, m/s", "{:.3g}"),
+    "response_time": ("response, s", "{:.3g}"),
+    "responded": ("steps answered", "{:.2f}"),
+    "alive": ("upright", "{:.2f}"),
 }
 SOURCES = {"regenerated": "`regenerated` is made by D4RL's protocol with our own behaviour policies, it is not D4RL's data",
            "d4rl": "`d4rl` is D4RL's own file"}

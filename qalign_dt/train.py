@@ -95,10 +95,10 @@ class TrainConfig:
         return make_run_id(self.dataset, self.method, self.seed, self)
 
 # %% ../nbs/17_train.ipynb #61d37e41
-IMITATION = dict(eta2=0.0, anchor=0.0)
+IMITATION = dict(eta2=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
     "qalign": {},
-    "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0)},
+    "qt": {"align": dict(guide="value", eta2=1.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
     "bc": {"align": IMITATION, "actor": dict(blind=True)},
@@ -118,14 +118,14 @@ def fit_dial(c: TrainConfig, t: Trajectories) -> TrainConfig:
     low, high = min(0.0, float(t.returns.min())) / c.rtg_scale, float(t.returns.max()) / c.rtg_scale
     span = max(high - low, 1e-3)
     per_step = span * c.rtg_scale / float(t.lengths.max())  # reward a step that separates the best episode from the worst
-    return replace(c, align=replace(c.align, rtg_low=low - 0.2 * span, rtg_high=high + 0.3 * span, rtg_noise=c.noise_share * span, min_noise=0.04 * span,
-                                    temperature=0.2 * per_step))
+    return change(c, {"align": dict(rtg_low=low - 0.2 * span, rtg_high=high + 0.3 * span, rtg_noise=c.noise_share * span, min_noise=0.04 * span,
+                                    temperature=0.2 * per_step)})
 
 # %% ../nbs/17_train.ipynb #403fc82e
 FAITHFUL: dict[str, dict[str, Any]] = {
     "actor": dict(mask_padding=False),
     "critic": dict(standardise=False, timeouts_terminal=True, decay=False),
-    "align": dict(order="relu", anchor=0.0, clip_newest=False, same_dropout=False, sum_twins=True),
+    "align": dict(order="relu", clip_newest=False, same_dropout=False, sum_twins=True),
     "rules": dict(draw="starts", pad_raw=True, critic_epsilon=1e-10, iteration=1000, lr_floor=0.0, critic_follows=True, anneal_noise=True,
                   critic_grad_clip=15.0, ema_after=1000, ema_dropout=True, critic_stop=300),
     "run": dict(warmup=0, lr_warmup=0, dial_from_data=False)}
@@ -135,7 +135,8 @@ def as_reference(c: TrainConfig, task: TaskSettings) -> TrainConfig:
     "The same run by the reference's rules; its schedules are 2.5 times as long as the run, as in the published one."
     c = change(c, FAITHFUL)
     return change(c, {"rules": dict(schedule_steps=5 * c.steps // 2),
-                      "align": dict(positive_noise=task.positive_noise, min_noise=task.min_noise),
+                      "align": dict(direction="raise" if task.positive_noise else "both", min_noise=task.min_noise,
+                                    eta2=5.0 if c.method == "qalign" else c.align.eta2),
                       "critic": dict(clamp_pretraining=task.clamp_pretraining, divide_by_mean_q=task.divide_by_mean_q),
                       "actor": dict(mask_padding=c.actor.backbone == "dt")})
 
