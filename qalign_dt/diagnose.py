@@ -52,7 +52,7 @@ def order_grid(policy: Policy,
     "How often the order holds, for each size of the perturbation."
     grid = order_deltas(policy) if deltas is None else np.asarray(deltas, dtype=float)
     if not len(grid) or not np.isfinite(grid).all() or (grid == 0).any():
-        raise InputError(f"deltas {list(grid)}: give at least one, finite and not 0, raw return")
+        raise InputError(f"deltas {grid.tolist()}: give at least one, finite and not 0, raw return")
     check_pair(policy, saved, data)
     c, low, high = policy.actor.config, *(x / policy.rtg_scale for x in policy.rtg_range)
     windows = Windows(data, policy.normaliser, c.context_length, policy.rtg_scale, device=policy.device)
@@ -101,5 +101,5 @@ def plot_diagnosis(policy: Policy, saved: SavedCritic, data: Trajectories, grid:
     right.plot(grid["delta"], grid["holds"], "o-", ms=4, label="order holds")
     right.plot(grid["delta"], 1 - grid["violated"], "-", lw=1, color="C3", label="1 - order violated")
     right.set(xlabel="perturbation of the request, raw return", ylabel="share of windows", ylim=(0, 1.02))
-    right.legend(fontsize=7)
+    right.legend(fontsize=7, loc="lower left")
     return left, right
