@@ -28,10 +28,10 @@ from .policy import Policy
 from .tasks import TaskSettings, short_name, task_settings
 
 # %% auto #0
-__all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial', 'as_reference', 'preset',
-           'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer',
-           'take_over', 'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
-           'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
+__all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'FALLERS', 'STEADY', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial',
+           'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step',
+           'best_share', 'Trainer', 'take_over', 'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint',
+           'load_checkpoint', 'tested', 'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def fit_dial(c: TrainConfig, t: Trajectories) -> TrainConfig:
 FAITHFUL: dict[str, dict[str, Any]] = {
     "actor": dict(mask_padding=False),
     "critic": dict(standardise=False, timeouts_terminal=True, decay=False),
-    "align": dict(order="relu", clip_newest=False, same_dropout=False, sum_twins=True),
+    "align": dict(order="relu", anchor=0.0, clip_newest=False, same_dropout=False, sum_twins=True),
     "rules": dict(draw="starts", pad_raw=True, critic_epsilon=1e-10, iteration=1000, lr_floor=0.0, critic_follows=True, anneal_noise=True,
                   critic_grad_clip=15.0, ema_after=1000, ema_dropout=True, critic_stop=300),
     "run": dict(warmup=0, lr_warmup=0, dial_from_data=False)}
@@ -141,6 +141,8 @@ def as_reference(c: TrainConfig, task: TaskSettings) -> TrainConfig:
                       "actor": dict(mask_padding=c.actor.backbone == "dt")})
 
 # %% ../nbs/17_train.ipynb #af6d62b8
+FALLERS = ("hopper", "walker2d", "ant")
+STEADY = {"align": dict(direction="both", eta2=5.0, anchor=4.0, anchor_to="data")}  # Q-ALIGN DT's losses for bodies that cannot fall
 SCALES: dict[str, dict[str, Any]] = {
     "tiny": dict(steps=60, warmup=30, batch_size=16, learning_rate=1e-3, checkpoint_every=50, lr_warmup=5,
                  actor=ActorConfig(context_length=4, width=16, n_layers=1, n_heads=2, dropout=0.0),
@@ -171,6 +173,8 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
     c = change(c, {"align": {k: getattr(task, k) for k in ("rtg_noise", "rtg_low", "rtg_high", "target_rtg", "success_only")}
                    | dict(min_noise=min(task.min_noise, (task.rtg_high - task.rtg_low) / 4)),  # AntMaze's 1 would leave no choice in [0, 1]
                    "critic": dict(clamp_pretraining=task.clamp_target, clamp_target=task.clamp_target)})
+    if method == "qalign" and task.family not in FALLERS:
+        c = replace(change(c, STEADY), warmup=round(c.steps / 8))
     return replace(as_reference(c, task) if faithful else c, **changes)
 
 
