@@ -40,7 +40,7 @@ def order_deltas(policy: Policy,
     steps = half * np.arange(1, n + 1) / n
     return np.concatenate([-steps[::-1], steps])
 
-
+# %% ../nbs/27_diagnose.ipynb #e1497875
 @torch.inference_mode()
 def order_grid(policy: Policy,
                saved: SavedCritic,  # judges the actions

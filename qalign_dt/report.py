@@ -133,6 +133,7 @@ def report_table(records: Iterable[dict[str, Any]],  # of any experiments
     if not chosen:
         raise InputError(f"experiment {experiment!r}: no record of it; run it first")
     columns = [k for k in COLUMNS if any(r["metrics"].get(k) is not None for r in chosen)]
+    columns = [k for k in columns if k != "mae" or "rmse" in columns]  # a velocity's is in m/s
     lines = ["| " + " | ".join(["data set", "method", "seeds", *(COLUMNS[k][0] for k in columns)]) + " |",
              "|---|---|" + "--:|"*(len(columns) + 1)]
     for (dataset, method), runs in table_rows(chosen).items():

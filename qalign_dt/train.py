@@ -30,8 +30,9 @@ from .tasks import TaskSettings, short_name, task_settings
 # %% auto #0
 __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'FALLERS', 'STEADY', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial',
            'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step',
-           'best_share', 'Trainer', 'take_over', 'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint',
-           'load_checkpoint', 'tested', 'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
+           'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of', 'trainer_state', 'restore_trainer',
+           'open_run', 'save_checkpoint', 'load_checkpoint', 'tested', 'run_training', 'QAlignDT', 'run_folder',
+           'trained', 'pretrain_critic']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -333,16 +334,12 @@ class Trainer:
                                                max_episode_steps=max(config.actor.max_episode_steps, int(trajectories.lengths.max()))))
         self.config, self.trajectories, self.device = config, trajectories, torch.device(device)
         self.normaliser = Normaliser.fit(trajectories.observations)
-        r, self.sarsa, self.probe = config.rules, None, None
-        if config.align.guided:
-            self.probe = ReturnProbe(trajectories, self.normaliser, config.critic, device=device)
-            self.sarsa = SarsaLearner(trajectories, Normaliser.fit(trajectories.observations, r.critic_epsilon), config.critic,
-                                      stream(config.seed, "critic"), device)
-            if critic:
-                take_over(self.sarsa, critic, config, trajectories)
+        self.sarsa = first_phase(config, trajectories, critic, device) if config.align.guided else None
+        self.probe = ReturnProbe(trajectories, self.normaliser, config.critic, device=device) if self.sarsa else None
         torch.manual_seed(stream(config.seed, "actor"))  # the same actor whatever the method
         critics = (self.sarsa.critic, self.sarsa.target) if self.sarsa else (None, None)
-        windows = Windows(trajectories, self.normaliser, config.actor.context_length, config.rtg_scale, r.draw, r.pad_raw, device)
+        windows = Windows(trajectories, self.normaliser, config.actor.context_length, config.rtg_scale, config.rules.draw,
+                          config.rules.pad_raw, device)
         self.learner = ActorLearner(config, Actor(config.actor).to(device), *critics, windows, device)
 
     @property
@@ -373,11 +370,15 @@ class Trainer:
             divide_by_mean(self.sarsa)
         return {"sarsa_loss": loss}
 
-    @property
-    def saved_critic(self) -> SavedCritic:  # as it is now
-        s, t = self.sarsa, self.trajectories
-        info = {"dataset": t.name, "data_hash": t.content_hash(), "seed": self.config.seed, "steps": s.done, "actor_steps": self.learner.done}
-        return SavedCritic(s.critic, s.target, self.normaliser, self.config.critic, info)
+# %% ../nbs/17_train.ipynb #d588b531
+def first_phase(config: TrainConfig, t: Trajectories,
+                saved: SavedCritic | None,  # stands for the pretraining
+                device: torch.device | str) -> SarsaLearner:
+    "The critic's learner, at its start; or, with a pretrained critic, at its end."
+    learner = SarsaLearner(t, Normaliser.fit(t.observations, config.rules.critic_epsilon), config.critic, stream(config.seed, "critic"), device)
+    if saved:
+        take_over(learner, saved, config, t)
+    return learner
 
 
 def take_over(learner: SarsaLearner,  # at its start; afterwards at its end
@@ -392,6 +393,13 @@ def take_over(learner: SarsaLearner,  # at its start; afterwards at its end
     learner.critic.load_state_dict(saved.critic.state_dict())
     learner.target.load_state_dict(saved.target.state_dict())
     learner.done = config.critic.steps
+
+
+def critic_of(trainer: Trainer) -> SavedCritic:
+    "The critic of a run as it is now, to be saved or asked."
+    s, t = trainer.sarsa, trainer.trajectories
+    info = {"dataset": t.name, "data_hash": t.content_hash(), "seed": trainer.config.seed, "steps": s.done, "actor_steps": trainer.learner.done}
+    return SavedCritic(s.critic, s.target, trainer.normaliser, trainer.config.critic, info)
 
 # %% ../nbs/17_train.ipynb #f0e17e73
 def trainer_state(trainer: Trainer) -> dict[str, Any]:
@@ -562,10 +570,10 @@ class QAlignDT:
     def save(self, folder: str | Path) -> Path:
         "Write policy.safetensors and policy.json, and the critic, if there is one, beside them."
         if self.trainer.sarsa:
-            save_critic(folder, self.trainer.saved_critic)
+            save_critic(folder, critic_of(self.trainer))
         return self.policy.save(folder)
 
-
+# %% ../nbs/17_train.ipynb #122cc079
 def run_folder(agent: QAlignDT, root: str | Path = "_runs") -> Path:
     "Where an agent's run is kept below a folder: settings and data are in its name."
     return Path(root)/f"{agent.config.run_id}-{agent.trainer.trajectories.content_hash()[:8]}"
@@ -596,4 +604,4 @@ def pretrain_critic(config: TrainConfig,  # of the run that the critic is for
     if resume:
         load_checkpoint(trainer, folder)
     run_training(trainer, [folder], until=config.critic.steps)
-    return save_critic(folder, trainer.saved_critic)
+    return save_critic(folder, critic_of(trainer))
