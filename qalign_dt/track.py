@@ -335,7 +335,7 @@ def _frames(tracking: Tracking, rows: pd.DataFrame, actions: np.ndarray, first: 
     "Play an episode again; every so many steps a picture (height, width, 3) with target and velocity written on it."
     from PIL import Image, ImageDraw
     try:
-        env = make_env(tracking.env_id, render_mode="rgb_array", width=size[0], height=size[1])
+        env = make_env(tracking.env_id, render_mode="rgb_array", width=size[0], height=size[1], camera_name="track")  # it goes along
     except TypeError as e:
         raise InputError(f"{tracking.env_id}: cannot be filmed ({e}); give a MuJoCo environment of Gymnasium") from e
     pictures = []
@@ -348,7 +348,7 @@ def _frames(tracking: Tracking, rows: pd.DataFrame, actions: np.ndarray, first: 
                                  "film it with the versions that made it")
             if t >= first and (t - first) % every == 0:
                 picture = Image.fromarray(np.asarray(env.render()))
-                caption = f"{row.time:5.1f} s   target {row.target:5.2f} m/s   achieved {row.smooth:5.2f} m/s"
+                caption = f"{row.time:.1f} s  target {row.target:.2f}  achieved {row.smooth:.2f} m/s"
                 ImageDraw.Draw(picture).text((8, 6), caption, fill="white", stroke_width=2, stroke_fill="black")
                 pictures.append(np.asarray(picture))
     finally:
