@@ -96,10 +96,10 @@ class TrainConfig:
         return make_run_id(self.dataset, self.method, self.seed, self)
 
 # %% ../nbs/17_train.ipynb #61d37e41
-IMITATION = dict(eta2=0.0)
+IMITATION = dict(eta2=0.0, anchor=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
     "qalign": {},
-    "qt": {"align": dict(guide="value", eta2=1.0)},
+    "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
     "bc": {"align": IMITATION, "actor": dict(blind=True)},
