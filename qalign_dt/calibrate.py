@@ -111,7 +111,7 @@ def calibrate(policy: Policy,
     if episodes < 2:
         raise InputError(f"episodes {episodes}: need at least 2 for each request, the band comes from leaving one out")
     grid = requests_of(policy, targets)
-    plain = replace(policy, calibration=None)
+    plain = replace(policy, calibration=None, whole_episodes=False)
     frame = rollouts(plain, env_id, grid, episodes, seed)
     inside = np.unique(frame["target"][rising(frame["target"].to_numpy(), frame["return"].to_numpy())])
     if isinstance(targets, int) and 1 < len(inside) < targets / 2:

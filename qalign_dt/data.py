@@ -347,28 +347,30 @@ class Windows:
 
 # %% ../nbs/02_data.ipynb #8a61b1ad
 class Transitions:
-    "Draws SARSA transitions (s, a, r, s', a', done), standardised, from tables on the device."
+    "Draws SARSA transitions (s, a, r, s', a', done, known), standardised, from tables on the device."
 
     def __init__(self, trajectories: Trajectories,
                  normaliser: Normaliser,
                  timeouts_terminal: bool = False,  # True: the reference's rule, a timeout counts as terminal
-                 device: torch.device | str = "cpu"):
+                 device: torch.device | str = "cpu",
+                 known: np.ndarray | None = None  # (N,) what else is known of each step, drawn along; None: zeros
+                 ):
         t = trajectories
         done = t.terminals | t.timeouts if timeouts_terminal else t.terminals
         rows = np.arange(t.n_steps) if timeouts_terminal else np.flatnonzero(~t.timeouts)
         if len(rows) == 0:
             raise InputError(f"{t.name}: no usable transitions, every episode has a single step cut by a timeout")
-        table = new_table(t.n_steps, t.obs_dim + t.act_dim + 2, t.mapped)
-        fill_table(table, t, normaliser, (t.rewards, done))
-        self.table = torch.from_numpy(table).to(device)  # (N, S+A+2)
+        table = new_table(t.n_steps, t.obs_dim + t.act_dim + 3, t.mapped)
+        fill_table(table, t, normaliser, (t.rewards, done, np.zeros(t.n_steps) if known is None else known))
+        self.table = torch.from_numpy(table).to(device)  # (N, S+A+3)
         self.rows = torch.from_numpy(rows).to(device)
         self.sizes = (t.obs_dim, t.act_dim)
 
     def sample(self, batch_size: int,  # B
                generator: torch.Generator
-               ) -> tuple[torch.Tensor, ...]:  # (B,S) (B,A) (B,) (B,S) (B,A) (B,); where done, s' and a' are meaningless
+               ) -> tuple[torch.Tensor, ...]:  # (B,S) (B,A) (B,) (B,S) (B,A) (B,) (B,); where done, s' and a' are meaningless
         "B transitions, drawn with replacement."
         rows = self.rows[torch.randint(len(self.rows), (batch_size,), generator=generator, device=self.table.device)]
         here, after = self.table[rows], self.table[(rows + 1).clamp_(max=len(self.table) - 1)]
         s, a = self.sizes
-        return here[:, :s], here[:, s:s + a], here[:, s + a], after[:, :s], after[:, s:s + a], here[:, s + a + 1]
+        return here[:, :s], here[:, s:s + a], here[:, s + a], after[:, :s], after[:, s:s + a], here[:, s + a + 1], here[:, s + a + 2]

@@ -97,7 +97,8 @@ class Policy(_Readers):
     rtg_scale: float  # returns are divided by it before the network sees them
     rtg_range: tuple[float, float]  # the dial's range, raw returns; requests are clipped to it
     info: dict[str, Any] = field(default_factory=dict)  # dataset, method, env_id, target, ... plain JSON values
-    calibration: Calibration | None = None  # None: the request goes to the network as it is
+    calibration: Calibration | None = None  # None: the request goes to the network as it is, up to the data's best
+    whole_episodes: bool = True  # the first request is for the whole episode, and is corrected; False: no request is
 
     def __post_init__(self) -> None:
         self.actor.eval().requires_grad_(False)
@@ -122,11 +123,16 @@ class Policy(_Readers):
         wanted = np.broadcast_to(np.asarray(target_return, dtype=np.float64), len(batch))
         if self._window is None or len(self._window["mask"]) != len(batch):
             self._window, self._step = empty_window(len(batch), c, self.device), 0
-            self._correction = self.calibration.correction(wanted) if self.calibration else 0.0
+            self._correction = self._at_first(wanted)
         asked = np.clip(wanted + self._correction, *self.rtg_range) / self.rtg_scale
         action = next_action(self.actor, self._window, self._step, self.normaliser(batch), asked)
         self._step += 1
         return action.cpu().numpy().reshape(np.shape(obs)[:-1] + (c.act_dim,))
+
+    def _at_first(self, wanted: np.ndarray) -> np.ndarray | float:  # to be added to every request of the episode
+        if not self.whole_episodes:
+            return 0.0
+        return self.calibration.correction(wanted) if self.calibration else np.minimum(self.info.get("dial_top", np.inf) - wanted, 0.0)
 
     def reachable(self, target_return: Any  # raw returns of whole episodes: a number, or (n,)
                   ) -> tuple[np.ndarray, np.ndarray]:  # which can be delivered, bool; the nearest that can

@@ -193,7 +193,7 @@ def _track(policy: Policy | Agent, env_id: str, profiles: Profile | Sequence[Pro
         raise InputError(f"{plans[0].seconds:g} {'s' if quantity == 'velocity' else 'steps'} make {length} steps; {env_id} has 1 to {limit} "
                          f"({limit * dt:g}); choose a length within")
     if isinstance(policy, Policy):
-        policy = replace(policy, calibration=None)  # its map is for whole episodes of one request
+        policy = replace(policy, whole_episodes=False)  # no map and no top: they are for whole episodes of one request
     times = np.arange(length) * dt
     wanted = np.repeat([p.at(times) for p in plans], episodes, axis=0)  # (n, T)
     envs = gym.vector.SyncVectorEnv([lambda: make_env(env_id)] * len(wanted))

@@ -75,7 +75,7 @@ class TrainConfig:
     align: AlignConfig = field(default_factory=AlignConfig)
     rules: Rules = field(default_factory=Rules)
     noise_share: float = field(default=1.0, metadata={"since": "0.2"})  # size of the perturbation, as a share of the span of the data's returns
-    dial_from_data: bool = True  # set the perturbation and its range from the data's returns, see `fit_dial` [False: a table]
+    dial_from_data: bool = True  # set the perturbation, its range and the dial's top from the data's returns, see `fit_dial` [False: a table]
     checkpoint_every: int = 1000  # steps of either phase
 
     def __post_init__(self) -> None:
@@ -98,8 +98,8 @@ class TrainConfig:
 # %% ../nbs/17_train.ipynb #61d37e41
 IMITATION = dict(eta2=0.0, anchor=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
-    "qalign": {},
-    "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0)},
+    "qalign": {"critic": dict(monte_carlo=1.0)},
+    "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
     "bc": {"align": IMITATION, "actor": dict(blind=True)},
@@ -125,7 +125,7 @@ def fit_dial(c: TrainConfig, t: Trajectories) -> TrainConfig:
 # %% ../nbs/17_train.ipynb #403fc82e
 FAITHFUL: dict[str, dict[str, Any]] = {
     "actor": dict(mask_padding=False),
-    "critic": dict(standardise=False, timeouts_terminal=True, decay=False),
+    "critic": dict(standardise=False, timeouts_terminal=True, decay=False, monte_carlo=0.0),
     "align": dict(order="relu", anchor=0.0, clip_newest=False, same_dropout=False, sum_twins=True),
     "rules": dict(draw="starts", pad_raw=True, critic_epsilon=1e-10, iteration=1000, lr_floor=0.0, critic_follows=True, anneal_noise=True,
                   critic_grad_clip=15.0, ema_after=1000, ema_dropout=True, critic_stop=300),
@@ -563,7 +563,7 @@ class QAlignDT:
         info = {k: t.trajectories.info.get(k) for k in ("name", "source", "env_id")} | {
             "method": t.config.method, "seed": t.config.seed, "run_id": t.config.run_id, "actor_steps": t.learner.done,
             "data_return_min": float(returns.min()), "data_return_max": float(returns.max()), "data_hash": t.trajectories.content_hash(),
-            "config": as_plain(t.config)}
+            "config": as_plain(t.config)} | ({"dial_top": float(returns.max())} if t.config.dial_from_data else {})
         scale = t.config.rtg_scale
         return Policy(copy.deepcopy(t.learner.actor), t.normaliser, scale, (a.rtg_low * scale, a.rtg_high * scale), info)
 
