@@ -4,7 +4,7 @@
 
 # %% ../nbs/15_align.ipynb #0e128110
 from __future__ import annotations
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,9 @@ from .data import Batch
 from .model import Actor
 
 # %% auto #0
-__all__ = ['CHOICES', 'SHAPES', 'WEIGHTS', 'AlignConfig', 'supervised_loss', 'shift_into_range', 'perturb', 'order_loss',
-           'value_loss', 'anchor_loss', 'Levels', 'actor_loss', 'next_actions', 'td_target', 'critic_loss']
+__all__ = ['CHOICES', 'SHAPES', 'WEIGHTS', 'AlignConfig', 'supervised_loss', 'shift_into_range', 'perturb', 'share_left',
+           'order_loss', 'value_loss', 'anchor_loss', 'Levels', 'actor_loss', 'next_actions', 'td_target',
+           'critic_loss']
 
 # %% ../nbs/15_align.ipynb #75177ac7
 CHOICES = {"guide": ("order", "value"), "order": ("softplus", "relu", "linear", "square", "silu", "softplus-relu"),
@@ -42,6 +43,7 @@ class AlignConfig:
     perturb: str = "sequence"  # one perturbation per window, or one per "step"
     rtg_noise: float = 6.0  # standard deviation of the perturbation, scaled RTG
     min_noise: float = 0.2  # least size of a perturbation, scaled RTG
+    horizon: int = field(default=0, metadata={"since": "0.2"})  # steps over which both shrink to nothing; 0: they do not
     direction: str = "lower"  # perturbations "lower" the request, "raise" it, or "both" at random
     success_only: bool = False  # only pairs that differ in success, RTG > 0.001, count (AntMaze)
     rtg_low: float = -1.0  # perturbed returns-to-go stay in [rtg_low, rtg_high], scaled
@@ -89,8 +91,9 @@ def shift_into_range(rtg: Tensor,  # (B, K, 1) scaled
 
 def perturb(rtg: Tensor,  # (B, K, 1) scaled, newest step last
             noise: Tensor,  # (B, 1, 1) standard normal draws, or (B, K, 1) for `c.perturb="step"`
-            c: AlignConfig
-            ) -> Tensor:  # (B, K, 1) the perturbed RTG; ours differs by at least min_noise wherever the range allows
+            c: AlignConfig,
+            left: Tensor | float = 1.0  # (B, 1, 1) or (B, K, 1), see `share_left`; the reference's rule ignores it
+            ) -> Tensor:  # (B, K, 1) the perturbed RTG; ours differs by at least left * min_noise wherever the range allows
     "Shift each window's RTG, or each step's, by a random amount."
     noise = {"lower": -noise.abs(), "raise": noise.abs(), "both": noise}[c.direction]
     if not c.clip_newest:
@@ -99,9 +102,19 @@ def perturb(rtg: Tensor,  # (B, K, 1) scaled, newest step last
             delta = torch.where(delta.abs() < c.min_noise, c.min_noise * delta.sign(), delta)
         return shift_into_range(rtg + delta, c)
     now = rtg[:, -1:] if c.perturb == "sequence" else rtg
-    size, sign = (noise * c.rtg_noise).abs().clamp(min=c.min_noise), torch.where(noise < 0, -1.0, 1.0)
-    room = torch.where(noise < 0, now - c.rtg_low, c.rtg_high - now)
-    return rtg + torch.where(room < c.min_noise, -sign * c.min_noise, sign * torch.minimum(size, room))
+    size, sign = left * (noise * c.rtg_noise).abs().clamp(min=c.min_noise), torch.where(noise < 0, -1.0, 1.0)
+    room, least = torch.where(noise < 0, now - c.rtg_low, c.rtg_high - now), left * c.min_noise
+    return rtg + torch.where(room < least, -sign * least, sign * torch.minimum(size, room))
+
+
+def share_left(timesteps: Tensor,  # (B, K) int64
+               c: AlignConfig
+               ) -> Tensor | float:  # (B, 1, 1), by the newest step, or (B, K, 1) for `c.perturb="step"`; 1 without a horizon
+    "How much of the longest episode is still to come."
+    if not c.horizon:
+        return 1.0
+    now = timesteps[:, -1:] if c.perturb == "sequence" else timesteps
+    return ((c.horizon - now).clamp(min=1) / c.horizon)[..., None]
 
 # %% ../nbs/15_align.ipynb #5992ba55
 SHAPES = {"softplus": lambda x, t: t * F.softplus(x / t), "relu": lambda x, t: F.relu(x), "linear": lambda x, t: x,
@@ -179,7 +192,7 @@ def actor_loss(actor: Actor,
         guide, more = value_loss(critic(batch.states, actions), batch.mask, noise[0, 0, 0] > 0)
         total = c.eta * loss + c.eta2 * guide
     else:
-        asked = perturb(rtg, noise, c)
+        asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
         read = "both" if c.same_dropout and actor.drop.p > 0 else "actions"  # the same masks need the same shapes
         perturbed, _ = actor(asked, batch.states, batch.actions, batch.timesteps, batch.padding, read)
         order, unit, more = _order_term(critic, batch, actions, perturbed, asked, c, levels)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from .align import anchor_loss, next_actions, order_loss, perturb, supervised_loss, td_target
+from .align import anchor_loss, next_actions, order_loss, perturb, share_left, supervised_loss, td_target
 from .baselines import d3rlpy_python, environment_folder, run_elsewhere
 from .core import InputError, as_plain, near_matches, now, pick_device, progress, run_environment
 from .critic import CriticConfig, TwinQ, clamped
@@ -537,7 +537,7 @@ def naive_actor_loss(o: ActorLearner, batch: Batch, noise: Tensor) -> Tensor:
     c, rtg = o.c.align, batch.rtg[:, :-1]
     rest = batch.states, batch.actions, batch.timesteps, batch.mask
     actions, states = naive_actor(o.actor, rtg, *rest)
-    asked = perturb(rtg, noise, c)
+    asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
     perturbed, _ = naive_actor(o.actor, asked, *rest)
     order, _ = order_loss(naive_q(o.critic, batch.states, actions), naive_q(o.critic, batch.states, perturbed), asked - rtg, batch.mask, c)
     imitation, _ = supervised_loss(actions, states, batch)

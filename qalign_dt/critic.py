@@ -23,7 +23,7 @@ from .core import InputError, atomic_write, file_hash, read_json, write_json
 from .data import Normaliser, Trajectories, Transitions
 
 # %% auto #0
-__all__ = ['LEAST_RANK', 'CriticConfig', 'TwinQ', 'discounted_returns', 'make_critic', 'SarsaLearner', 'clamped',
+__all__ = ['LEAST_RANK', 'CriticConfig', 'TwinQ', 'discounted_returns', 'make_critic', 'sarsa_loss', 'SarsaLearner', 'clamped',
            'divide_by_mean', 'cosine', 'follow', 'ReturnProbe', 'rank_correlation', 'SavedCritic', 'save_critic',
            'load_critic']
 
@@ -121,6 +121,19 @@ def make_critic(t: Trajectories,
     spread = max(returns.std(), 1e-6)
     return TwinQ(t.obs_dim, t.act_dim, c, returns.mean(), spread, spread)
 
+# %% ../nbs/12_critic.ipynb #718df403
+def sarsa_loss(c: CriticConfig, critic: TwinQ, target: TwinQ,
+               transitions: Sequence[Tensor]  # from `Transitions.sample`
+               ) -> Tensor:  # in units of the critic's `unit` squared
+    "The squared error of the mixed target."
+    s, a, r, s_next, a_next, d, observed = transitions
+    y = c.monte_carlo * observed  # (B,)
+    if c.monte_carlo < 1:
+        with torch.no_grad():
+            q_next = clamped(target(s_next, a_next).amin(0), c.clamp_pretraining)
+        y = y + (1 - c.monte_carlo) * (r + c.reward_shift + c.gamma * (1 - d) * q_next)
+    return ((critic(s, a) - y) / critic.unit).square().mean()
+
 # %% ../nbs/12_critic.ipynb #1ebf911a
 class SarsaLearner:
     "Fits a critic to the behaviour of the data; `step` until `c.steps`."
@@ -137,25 +150,13 @@ class SarsaLearner:
         self.generator = torch.Generator(device).manual_seed(seed)
         self.done = 0  # steps taken
 
-    def loss(self, critic: TwinQ, target: TwinQ,
-             transitions: Sequence[Tensor]  # from `Transitions.sample`
-             ) -> Tensor:  # in units of the critic's `unit` squared
-        "The squared error of the mixed target."
-        c, (s, a, r, s_next, a_next, d, observed) = self.c, transitions
-        y = c.monte_carlo * observed  # (B,)
-        if c.monte_carlo < 1:
-            with torch.no_grad():
-                q_next = clamped(target(s_next, a_next).amin(0), c.clamp_pretraining)
-            y = y + (1 - c.monte_carlo) * (r + c.reward_shift + c.gamma * (1 - d) * q_next)
-        return ((critic(s, a) - y) / critic.unit).square().mean()
-
     @property
     def rate(self) -> float:  # learning rate of the next step
         return self.c.learning_rate * (cosine(self.done / max(self.c.steps, 1)) if self.c.decay else 1.0)
 
     def step(self) -> Tensor:  # the loss, detached
         "One gradient step; the loss stays on the device."
-        loss = self.loss(self.critic, self.target, self.transitions.sample(self.c.batch_size, self.generator))
+        loss = sarsa_loss(self.c, self.critic, self.target, self.transitions.sample(self.c.batch_size, self.generator))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.param_groups[0]["lr"] = self.rate

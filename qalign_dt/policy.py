@@ -24,8 +24,8 @@ from .tasks import d4rl_name, d4rl_statistics, env_of, package_data, task_settin
 from .weights import actor_to_official, critic_to_official, read_weights, save_torch_file
 
 # %% auto #0
-__all__ = ['POLICY_VERSION', 'OutOfReach', 'Calibration', 'Policy', 'empty_window', 'next_action', 'policy_folder', 'save_policy',
-           'load_policy', 'd4rl_normaliser', 'policy_from_official', 'export_official']
+__all__ = ['POLICY_VERSION', 'OutOfReach', 'Calibration', 'Policy', 'empty_window', 'correction_of', 'next_action',
+           'policy_folder', 'save_policy', 'load_policy', 'd4rl_normaliser', 'policy_from_official', 'export_official']
 
 # %% ../nbs/14_policy.ipynb #fef599ac
 class OutOfReach(UserWarning):
@@ -110,8 +110,7 @@ class Policy(_Readers):
 
     def reset(self) -> None:
         "Forget the episode; the next `act` is its first step."
-        self._window: dict[str, torch.Tensor] | None = None
-        self._step = 0
+        self._window, self._step = dict[str, torch.Tensor](), 0
 
     def act(self, obs: np.ndarray,  # (S,) or (n, S) raw observation
             target_return: float | np.ndarray  # raw return wanted from this step on: a number, or (n,)
@@ -121,18 +120,13 @@ class Policy(_Readers):
         if batch.shape[1] != c.obs_dim:
             raise InputError(f"observation has {batch.shape[1]} numbers, this policy was trained on {c.obs_dim} ({self.info.get('env_id')})")
         wanted = np.broadcast_to(np.asarray(target_return, dtype=np.float64), len(batch))
-        if self._window is None or len(self._window["mask"]) != len(batch):
+        if not self._window or len(self._window["mask"]) != len(batch):
             self._window, self._step = empty_window(len(batch), c, self.device), 0
-            self._correction = self._at_first(wanted)
+            self._correction = correction_of(self, wanted) if self.whole_episodes else 0.0
         asked = np.clip(wanted + self._correction, *self.rtg_range) / self.rtg_scale
         action = next_action(self.actor, self._window, self._step, self.normaliser(batch), asked)
         self._step += 1
         return action.cpu().numpy().reshape(np.shape(obs)[:-1] + (c.act_dim,))
-
-    def _at_first(self, wanted: np.ndarray) -> np.ndarray | float:  # to be added to every request of the episode
-        if not self.whole_episodes:
-            return 0.0
-        return self.calibration.correction(wanted) if self.calibration else np.minimum(self.info.get("dial_top", np.inf) - wanted, 0.0)
 
     def reachable(self, target_return: Any  # raw returns of whole episodes: a number, or (n,)
                   ) -> tuple[np.ndarray, np.ndarray]:  # which can be delivered, bool; the nearest that can
@@ -155,6 +149,12 @@ def empty_window(n: int,  # episodes side by side
     return {"rtg": torch.zeros(n, k, 1, device=device), "states": torch.zeros(n, k, c.obs_dim, device=device),
             "actions": torch.zeros(n, k, c.act_dim, device=device), "timesteps": torch.zeros(n, k, dtype=torch.long, device=device),
             "mask": torch.zeros(n, k, device=device)}
+
+
+def correction_of(policy: Policy, wanted: np.ndarray  # (n,) raw returns of the episodes that begin
+                  ) -> np.ndarray:  # (n,) to be added to every request of theirs
+    "What the calibration says; without one, what a request lies above the data's best return."
+    return policy.calibration.correction(wanted) if policy.calibration else np.minimum(policy.info.get("dial_top", np.inf) - wanted, 0.0)
 
 
 @torch.inference_mode()

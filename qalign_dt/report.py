@@ -81,6 +81,7 @@ COLUMNS = {  # metric: heading, format
     "critic_rank": ("critic's rank correlation", "{:.2f}"),
     "order_holds": ("order holds", "{:.2f}"),
     "rmse_velocity": ("velocity RMSE, m/s", "{:.3g}"),
+    "rmse_velocity_feedback": ("with feedback, m/s", "{:.3g}"),
     "rmse_smooth": ("smoothed, m/s", "{:.3g}"),
     "response_time": ("response, s", "{:.3g}"),
     "responded": ("steps answered", "{:.2f}"),

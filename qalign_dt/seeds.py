@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .align import Levels, actor_loss, critic_loss
 from .core import InputError, as_plain
+from .critic import sarsa_loss
 from .data import Batch, Trajectories
 from .train import QAlignDT, TrainConfig, Trainer, end_warmup, load_checkpoint, open_run, run_training, schedule
 
@@ -188,7 +189,7 @@ class SeedBatch:
 def sarsa_losses(g: SeedBatch, transitions: tuple[Tensor, ...]) -> Tensor:  # (N,)
     "Of the critic's pretraining."
     def one(weights: Any, buffers: Any, slow: Any, drawn: Any) -> Tensor:
-        return g.sarsas[0].loss(bound(g.critic.template, weights, buffers), bound(g.target.template, slow, buffers), drawn)
+        return sarsa_loss(g.sarsas[0].c, bound(g.critic.template, weights, buffers), bound(g.target.template, slow, buffers), drawn)
     return vmap(one)(g.critic.parameters, g.critic.buffers, g.target.parameters, transitions)
 
 

@@ -75,6 +75,7 @@ class TrainConfig:
     align: AlignConfig = field(default_factory=AlignConfig)
     rules: Rules = field(default_factory=Rules)
     noise_share: float = field(default=1.0, metadata={"since": "0.2"})  # size of the perturbation, as a share of the span of the data's returns
+    noise_shrinks: bool = field(default=True, metadata={"since": "0.2"})  # towards the episode's end, see `AlignConfig.horizon`
     dial_from_data: bool = True  # set the perturbation, its range and the dial's top from the data's returns, see `fit_dial` [False: a table]
     checkpoint_every: int = 1000  # steps of either phase
 
@@ -115,12 +116,13 @@ def change(c: TrainConfig,
 
 # %% ../nbs/17_train.ipynb #68486eac
 def fit_dial(c: TrainConfig, t: Trajectories) -> TrainConfig:
-    "Perturbation and dial range from the data's returns: a fifth of their span below, 30 % above the best; noise as wide as the span."
+    "Perturbation and dial range from the data's returns: a fifth of their span below, 30 % above the best; noise as wide as the span at first."
     low, high = min(0.0, float(t.returns.min())) / c.rtg_scale, float(t.returns.max()) / c.rtg_scale
     span = max(high - low, 1e-3)
     per_step = span * c.rtg_scale / float(t.lengths.max())  # reward a step that separates the best episode from the worst
+    shrinks = c.noise_shrinks and c.align.guided and c.align.guide == "order" and not c.align.success_only
     return change(c, {"align": dict(rtg_low=low - 0.2 * span, rtg_high=high + 0.3 * span, rtg_noise=c.noise_share * span, min_noise=0.04 * span,
-                                    temperature=0.2 * per_step)})
+                                    temperature=0.2 * per_step, horizon=int(t.lengths.max()) if shrinks else 0)})
 
 # %% ../nbs/17_train.ipynb #403fc82e
 FAITHFUL: dict[str, dict[str, Any]] = {
@@ -581,10 +583,11 @@ def run_folder(agent: QAlignDT, root: str | Path = "_runs") -> Path:
 
 def trained(config: TrainConfig, dataset: Trajectories,
             root: str | Path = "_runs",  # the run's folder lies below it, named by settings and data
-            device: str = "auto"
+            device: str = "auto",
+            critic: str | Path | None = None  # see `QAlignDT`
             ) -> tuple[QAlignDT, Path]:  # the agent, and the run's folder
     "The agent of these settings and data: trained now, or resumed, or read if an earlier run, of whatever experiment, has finished it."
-    agent = QAlignDT(config, dataset, device)
+    agent = QAlignDT(config, dataset, device, critic)
     folder = run_folder(agent, root)
     return agent.fit(folder, resume=(folder/"run.json").exists()), folder
 
