@@ -45,12 +45,12 @@ from .train import ActorLearner, TrainConfig, Trainer, change, end_warmup, prese
 # %% auto #0
 __all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'LABELS', 'times_of', 'time_of', 'peak_memory', 'matmul_rate', 'squares',
            'model_shapes', 'memory_bandwidth', 'queries', 'pass_flops', 'trained', 'q_flops', 'td_flops',
-           'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'stepper', 'precision', 'row', 'batch_row',
-           'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row', 'threads', 'act_row', 'policy_of',
-           'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor', 'naive_q', 'naive_critic_loss',
-           'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation', 'huggingface_model', 'huggingface_loss',
-           'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare', 'processor', 'bench', 'duration',
-           'bench_table', 'profile_of']
+           'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'stepper', 'precision',
+           'row', 'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row', 'threads',
+           'act_row', 'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor', 'naive_q',
+           'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation', 'huggingface_model',
+           'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare', 'processor', 'bench',
+           'duration', 'bench_table', 'profile_of']
 
 # %% ../nbs/29_bench.ipynb #f0e68305
 def times_of(fs: dict[str, Callable[[], Any]],  # name -> what to call
@@ -217,6 +217,12 @@ def td_flops(c: CriticConfig, inputs: int, samples: int) -> dict[str, float]:
     return {"slow critic, forward": first + rest, "critic, forward": first + rest, "critic, backward": first + 2 * rest}
 
 
+def pretraining_flops(c: CriticConfig, inputs: int) -> float:
+    "Necessary operations of a step of the critic's pretraining; fitted to the observed returns alone, it does not ask the slow copy."
+    td = td_flops(c, inputs, c.batch_size)
+    return sum(td.values()) - (td["slow critic, forward"] if c.monte_carlo == 1 else 0.0)
+
+
 def necessary_flops(c: TrainConfig,  # with obs_dim and act_dim filled in, as a Trainer's `config` has them
                     batch: int | None = None  # windows; None: the configuration's
                     ) -> dict[str, float]:  # part -> operations
@@ -323,7 +329,7 @@ def critic_row(trainer: Trainer, rate: float,  # operations a second
     if trainer.sarsa is None:
         raise InputError(f"method {trainer.config.method!r} trains no critic; measure qalign or qt")
     c, t, step = trainer.config.critic, trainer.trajectories, trainer.sarsa.step
-    flops = sum(td_flops(c, t.obs_dim + t.act_dim, c.batch_size).values())
+    flops = pretraining_flops(c, t.obs_dim + t.act_dim)
     return row(time_of(step, trainer.device, budget), flops / rate, c.batch_size, peak_memory(step, trainer.device), flops=flops)
 
 
