@@ -35,10 +35,10 @@ from .interop import read_recording, replay
 from .log import read_lines
 from .policy import OutOfReach, Policy, export_official
 from .report import report
-from .runs import RunFailed, check_parameters, parse_parameters, run_notebook, run_path
+from .runs import RunFailed, check_parameters, parse_parameters, run_notebook, run_path, same_code
 from .seeds import fit_seeds
 from .sources import describe, fetch_d4rl, list_datasets, load_dataset, load_regenerated, regenerated_path
-from .sweep import cancel_sweep, follow_sweep, make_engine, read_sweep, span, status_lines, sweep_logs, sweep_status, table_text
+from .sweep import cancel_sweep, follow_sweep, make_engine, read_sweep, renew, span, status_lines, sweep_logs, sweep_status, table_text
 from .track import PROFILES, Profile, default_profiles, track_velocity
 from .train import METHODS, SCALES, QAlignDT, TrainConfig, preset, pretrain_critic
 
@@ -386,9 +386,11 @@ def do_run(args: argparse.Namespace) -> Answer:
     begin, given = time.monotonic(), parse_parameters(args.notebook, args.parameters)
     skipped = run_path(args.notebook, given, args.out).exists() and not args.again
     done = run_notebook(args.notebook, given, args.out, again=args.again)
+    current = same_code(args.notebook, done)
     answer = {"notebook": args.notebook, "executed": str(done), "parameters": check_parameters(args.notebook, given), "skipped": skipped,
-              "seconds": round(time.monotonic() - begin, 1)}
-    return answer, f"already done: {done}; --again runs it again" if skipped else f"done in {answer['seconds']:,} s: {done}"
+              "same_code": current, "seconds": round(time.monotonic() - begin, 1)}
+    by = "" if current else ", but by other code than today's"
+    return answer, f"already done{by}: {done}; --again runs it again" if skipped else f"done in {answer['seconds']:,} s: {done}"
 
 
 def planned_seeds(folder: str | Path) -> dict[str, int]:  # experiment: seeds
@@ -476,6 +478,8 @@ def do_sweep(args: argparse.Namespace) -> Answer:
     if action == "status":
         status = sweep_status(sweep)
         return status, table_text(sweep, status)
+    if args.again:
+        renew(sweep)
     status = follow_sweep(sweep, make_engine(args.engine, sweep, args.cores, args.gpus), args.detach)
     return status | {"ok": args.detach or status["counts"]["finished"] == status["total"]}, f"{status_lines(status)}\nin {status['folder']}"
 
@@ -489,6 +493,7 @@ def add_sweep(commands: Any) -> None:
     sweep.add_argument("--engine", default="local", metavar="E", help="local or slurm (default: %(default)s)")
     sweep.add_argument("--cores", type=int, metavar="N", help="local: how many cores to use (default: all)")
     sweep.add_argument("--gpus", type=int, metavar="N", help="local: how many GPUs to use (default: all)")
+    sweep.add_argument("--again", action="store_true", help="also what other code than today's has finished")
     sweep.add_argument("--detach", action="store_true", help="leave when all jobs are in the cluster's queue")
 
 # %% ../nbs/31_cli.ipynb #0cdc01fb

@@ -51,6 +51,8 @@ class CriticConfig:
     reward_shift: float = 0.0  # added to every reward; the reference's sparse_reward_fix is -1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.gamma < 1:
+            raise InputError(f"gamma {self.gamma}: must lie in [0, 1)")
         if not 0 <= self.monte_carlo <= 1:
             raise InputError(f"monte_carlo {self.monte_carlo}: must lie in [0, 1], 0 for SARSA, 1 for the observed returns alone")
 
@@ -97,17 +99,16 @@ class TwinQ(nn.Module):
 
 # %% ../nbs/12_critic.ipynb #c7b97905
 def discounted_returns(t: Trajectories,
-                       gamma: float  # in [0, 1)
-                       ) -> np.ndarray:  # (N,) float64
-    "Discounted return from every step; beyond a timeout the data's mean reward is assumed to continue."
-    if not 0 <= gamma < 1:
-        raise InputError(f"gamma {gamma}: must lie in [0, 1)")
-    beyond = float(t.rewards.mean(dtype=np.float64)) / (1 - gamma)
+                       c: CriticConfig  # its discount, its shift of rewards, and what it takes a timeout for
+                       ) -> np.ndarray:  # (N,) float64, reward units
+    "Discounted return from every step, by the critic's rules; beyond a timeout that ends nothing, the mean reward is assumed to continue."
+    rewards = t.rewards.astype(np.float64) + c.reward_shift
+    beyond = 0.0 if c.timeouts_terminal else rewards.mean() / (1 - c.gamma)
     out = np.empty(t.n_steps)
     for begin, end in zip(t.offsets, t.offsets[1:]):
-        r = t.rewards[begin:end].astype(np.float64)
-        r[-1] += gamma * beyond * t.timeouts[end - 1]
-        out[begin:end] = lfilter([1.0], [1.0, -gamma], r[::-1])[::-1]
+        r = rewards[begin:end].copy()
+        r[-1] += c.gamma * beyond * t.timeouts[end - 1]
+        out[begin:end] = lfilter([1.0], [1.0, -c.gamma], r[::-1])[::-1]
     return out
 
 
@@ -117,7 +118,7 @@ def make_critic(t: Trajectories,
     "A critic for a data set; its offset, scale and unit are measured there if `c.standardise`."
     if not c.standardise:
         return TwinQ(t.obs_dim, t.act_dim, c)
-    returns = discounted_returns(t, c.gamma) + c.reward_shift / (1 - c.gamma)
+    returns = discounted_returns(t, c)
     spread = max(returns.std(), 1e-6)
     return TwinQ(t.obs_dim, t.act_dim, c, returns.mean(), spread, spread)
 
@@ -142,7 +143,7 @@ class SarsaLearner:
                  seed: int,  # of the batches (the weights come from torch's global generator)
                  device: torch.device | str = "cpu"):
         self.c = c
-        known = discounted_returns(trajectories, c.gamma) + c.reward_shift / (1 - c.gamma) if c.monte_carlo else None
+        known = discounted_returns(trajectories, c) if c.monte_carlo else None
         self.transitions = Transitions(trajectories, normaliser, c.timeouts_terminal, device, known)
         self.critic = make_critic(trajectories, c).to(device)
         self.target = copy.deepcopy(self.critic).requires_grad_(False)
@@ -225,7 +226,7 @@ class ReturnProbe:
         states = normaliser(t.observations[rows])
         self.known = np.column_stack([np.ones(len(rows)), states])  # (n, 1+S)
         self.states, self.actions = torch.from_numpy(states).to(device), torch.from_numpy(t.actions[rows]).to(device)
-        self.returns = discounted_returns(t, c.gamma)[rows] + c.reward_shift / (1 - c.gamma)  # (n,) reward units
+        self.returns = discounted_returns(t, c)[rows]  # (n,) reward units
 
     @torch.no_grad()
     def values(self, critic: TwinQ) -> np.ndarray:  # (n,) the lesser twin, reward units

@@ -19,7 +19,7 @@ from .core import InputError, cache_dir
 
 # %% auto #0
 __all__ = ['BLOCK', 'blocks', 'Trajectories', 'first_row', 'returns_to_go', 'mean_and_std', 'Normaliser', 'near_best', 'Batch',
-           'new_table', 'fill_table', 'window_table', 'Windows', 'Transitions']
+           'new_table', 'fill_table', 'window_table', 'episode_weights', 'Windows', 'Transitions']
 
 # %% ../nbs/02_data.ipynb #43757042
 BLOCK = 8_192  # steps; a block of states fits into the processor's cache
@@ -300,6 +300,14 @@ def window_table(t: Trajectories, normaliser: Normaliser, rtg_scale: float, pad_
     return table
 
 # %% ../nbs/02_data.ipynb #adc8c37c
+def episode_weights(returns: np.ndarray,  # (n,) of the episodes
+                    balance: float  # 0: all alike; 1: all levels of return alike
+                    ) -> np.ndarray:  # (n,) float64
+    "How often an episode is drawn, by how many others have about its return."
+    counts, edges = np.histogram(returns, 20)
+    return counts[np.searchsorted(edges[1:-1], returns, "right")].astype(float) ** -balance
+
+
 class Windows:
     "Draws batches of windows by one index gather from a table that lives on the device."
 
@@ -309,7 +317,8 @@ class Windows:
                  rtg_scale: float,  # returns-to-go are divided by it
                  draw: str = "ends",  # "ends" (ours) or "starts" (the reference's)
                  pad_raw: bool = False,  # the reference's padding: a zero observation *before* standardising
-                 device: torch.device | str = "cpu"):
+                 device: torch.device | str = "cpu",
+                 balance: float = 0.0):  # see `episode_weights`
         if draw not in ("ends", "starts"):
             raise InputError(f"draw {draw!r}: use 'ends' or 'starts'")
         if context_length < 1:
@@ -320,13 +329,17 @@ class Windows:
         self.last = torch.from_numpy(np.repeat(t.offsets[1:] - 1, t.lengths)).to(device)  # (N,) last row
         self.sizes, self.context_length, self.rtg_scale, self.draw = (t.obs_dim, t.act_dim), context_length, rtg_scale, draw
         self.steps = torch.arange(context_length, device=device)
+        mass = np.cumsum(np.repeat(episode_weights(t.returns, balance), t.lengths)) if balance else None
+        self.mass = None if mass is None else torch.from_numpy(mass / mass[-1]).to(device)  # (N,) float64, rising to 1; None: all steps alike
 
     def sample(self, batch_size: int,  # B
                generator: torch.Generator  # where the random rows come from, on the same device
                ) -> Batch:
         "B windows, drawn with replacement."
-        rows = torch.randint(len(self.first), (batch_size,), generator=generator, device=self.table.device)
-        return self.gather(rows)
+        n, device = (batch_size,), self.table.device
+        if self.mass is None:
+            return self.gather(torch.randint(len(self.first), n, generator=generator, device=device))
+        return self.gather(torch.searchsorted(self.mass, torch.rand(n, generator=generator, dtype=torch.float64, device=device)))
 
     def gather(self, rows: torch.Tensor  # (B,) the step each window ends at ("ends") or starts at ("starts")
                ) -> Batch:

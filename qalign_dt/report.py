@@ -25,7 +25,7 @@ from .tasks import package_data, short_name
 
 # %% auto #0
 __all__ = ['COLUMNS', 'SOURCES', 'PARTS', 'AGGREGATED', 'MIN_RUNS', 'Statistic', 'FIGURE_COLUMNS', 'MADE_BY', 'PUBLISHED_IN',
-           'labelled', 'scores', 'flat_settings', 'settings_of', 'format_cell', 'seed_count', 'table_rows',
+           'labelled', 'scores', 'flat_settings', 'settings_of', 'format_cell', 'seed_count', 'called', 'table_rows',
            'report_table', 'matrices', 'interval', 'averages', 'columns_of', 'improvement', 'format_interval',
            'aggregate_rows', 'aggregate_table', 'curve_data', 'profile_data', 'draw_panel', 'draw', 'fingerprint',
            'comment_of', 'save_figure', 'published', 'table_of', 'our_rows', 'published_table', 'report_texts',
@@ -112,12 +112,18 @@ def seed_count(counts: Sequence[int],  # of the seeds, in each of some tasks
     return f"{text} of {planned}" if min(counts) < planned else text
 
 # %% ../nbs/21_report.ipynb #bf2ed7b5
+def called(record: dict[str, Any]) -> str:
+    "What a run is called in a table: its method, or the variant that an experiment has named."
+    extra = record.get("extra", {})
+    return f"{extra['panel']}: {extra['variant']}".removeprefix(": ") if "variant" in extra else record["method"]
+
+
 def table_rows(records: Sequence[dict[str, Any]]  # of one experiment
                ) -> dict[tuple[str, str], list[dict[str, Any]]]:  # (data set, method with its settings): its runs
-    "Group the runs of an experiment by what may be averaged."
+    "Group the runs of an experiment by what may be averaged; variants by their panels."
     alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for r in records:
-        alike.setdefault((labelled(r), r["method"]), []).append(r)
+    for r in sorted(records, key=lambda r: r.get("extra", {}).get("panel", "")):
+        alike.setdefault((labelled(r), called(r)), []).append(r)
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for (dataset, method), runs in alike.items():
         for run, settings in zip(runs, settings_of(runs)):

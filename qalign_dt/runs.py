@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import qalign_dt
 from .core import InputError, config_hash, near_matches, read_json, write_json
 
 # %% auto #0
 __all__ = ['tagged_cell', 'read_parameters', 'fits', 'check_parameters', 'parse_value', 'parse_parameters', 'stderr_path',
            'this_kernel', 'cell_line', 'execute', 'locked', 'is_locked', 'RunFailed', 'failure', 'run_path',
-           'lock_path', 'run_notebook']
+           'code_hash', 'written_code', 'same_code', 'lock_path', 'run_notebook']
 
 # %% ../nbs/22_runs.ipynb #e2422294
 def tagged_cell(notebook: str | Path) -> str:  # its source
@@ -249,6 +250,23 @@ def run_path(notebook: str | Path,
     return (Path(out).resolve() if out is not None else notebook.parent/"_runs")/f"{name}.ipynb"
 
 
+def code_hash(notebook: str | Path) -> str:
+    "What a result depends on beside the parameters: the notebook's code, and this package's."
+    cells = ["".join(c["source"]) for c in read_json(notebook)["cells"] if c["cell_type"] == "code"]
+    return config_hash([cells, [path.read_text() for path in sorted(Path(qalign_dt.__file__).parent.glob("*.py"))]])
+
+
+def written_code(final: Path  # an executed copy
+                 ) -> str:  # "": it does not tell
+    "The `code_hash` of what executed it."
+    return read_json(final)["metadata"].get("qalign_dt", {}).get("code", "")
+
+
+def same_code(notebook: str | Path, final: Path) -> bool:
+    "Was the copy executed by the code as it is now?"
+    return written_code(final) == code_hash(notebook)
+
+
 def lock_path(final: Path) -> Path:  # see `run_path`
     "The file whose lock a run holds."
     return final.parent/".locks"/final.stem
@@ -273,7 +291,7 @@ def run_notebook(notebook: str | Path,
 
 def _execute(notebook: Path, parameters: dict[str, Any], final: Path, progress: bool) -> None:
     "Execute to a hidden folder, then give the copy its name."
-    failed = final.with_stem(f"{final.stem}-failed")
+    failed, code = final.with_stem(f"{final.stem}-failed"), code_hash(notebook)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=f".{final.stem}.") as hidden:
         part = Path(hidden)/final.name
         try:
@@ -285,5 +303,8 @@ def _execute(notebook: Path, parameters: dict[str, Any], final: Path, progress: 
             if isinstance(e, Exception):
                 raise RunFailed(f"{notebook}: {failure(e)}; see {failed}") from e
             raise
+        page = read_json(part)
+        page["metadata"]["qalign_dt"] = {"code": code}
+        write_json(part, page)
         os.replace(part, final)
     failed.unlink(missing_ok=True)

@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .core import InputError, as_plain, config_hash, near_matches, now, read_json, write_json
-from .runs import RunFailed, failure, fits, is_locked, lock_path, locked, read_parameters, run_notebook, run_path
+from .runs import (RunFailed, code_hash, failure, fits, is_locked, lock_path, locked, read_parameters, run_notebook, run_path,
+                            written_code)
 
 # %% auto #0
 __all__ = ['SECTIONS', 'STATES', 'Resources', 'given', 'span', 'expand', 'Run', 'Sweep', 'read_yaml', 'read_sweep', 'need',
            'open_address', 'copy_results', 'perform', 'Job', 'Engine', 'visible_gpus', 'LocalEngine', 'SlurmEngine',
            'make_engine', 'read_jobs', 'write_jobs', 'busy_runs', 'last_words', 'describe_run', 'sweep_status',
-           'status_lines', 'status_table', 'table_text', 'sweep_logs', 'run_sweep', 'resumed', 'still_alive',
+           'status_lines', 'status_table', 'table_text', 'sweep_logs', 'run_sweep', 'resumed', 'still_alive', 'renew',
            'follow_sweep', 'cancel_sweep']
 
 # %% ../nbs/30_sweep.ipynb #75bd50b5
@@ -130,6 +131,10 @@ class Run:
     def finished(self) -> bool:
         return self.final.exists() and (not self.address or self.state.get("state") == "finished")
 
+    @property
+    def code(self) -> str:  # of what finished it; "": unknown
+        return self.state.get("code") or (written_code(self.final) if self.final.exists() else "")
+
     def tell(self, state: str, **more: Any) -> None:
         "Write down what happens to the run; what was said before stays, unless it is said anew."
         write_json(self.folder/"state"/f"{self.name}.json", self.state | {"state": state, "time": now()} | more)
@@ -144,6 +149,7 @@ class Sweep:
     resources: Resources
     slurm: dict[str, Any]  # sbatch's options
     retries: int = 3  # how often a run that died without a word is started again
+    code: str = ""  # today's, see `runs.code_hash`
 
     @property
     def varying(self) -> list[str]:  # names of the parameters that tell its runs apart
@@ -187,7 +193,7 @@ def read_sweep(file: str | Path) -> Sweep:
             if run.name in runs:
                 raise InputError(f"two runs are the same: {parameters}")
             runs[run.name] = run
-        return Sweep(file, folder, tuple(runs.values()), resources, spec.get("slurm", {}), spec.get("retries", 3))
+        return Sweep(file, folder, tuple(runs.values()), resources, spec.get("slurm", {}), spec.get("retries", 3), code_hash(notebook))
     except InputError as e:
         raise e if str(e).startswith(str(file)) else InputError(f"{file}: {e}") from e
 
@@ -239,7 +245,7 @@ def perform(run: Run,
             run_notebook(run.notebook, run.parameters, run.folder)
             if run.address:
                 copy_results(run.notebook.parent/run.parameters["results"], run.address)
-            run.tell("finished", seconds=round(time.time() - begin, 1), reason="")
+            run.tell("finished", seconds=round(time.time() - begin, 1), reason="", code=written_code(run.final))
         except Exception as e:
             died = type(e.__cause__).__name__ == "DeadKernelError"
             cause = e.__cause__ if isinstance(e, RunFailed) and isinstance(e.__cause__, Exception) else e
@@ -429,7 +435,7 @@ def describe_run(run: Run, busy: bool) -> dict[str, Any]:
         state = "interrupted" if state in ("running", "died") else "waiting"
     seconds = time.time() - said["begin"] if state == "running" else said.get("seconds")
     return {"name": run.name, "state": state, "parameters": run.parameters, "starts": said.get("starts", 0), "host": said.get("host", ""),
-            "job": said.get("job", ""), "seconds": seconds and round(seconds, 1), "reason": said.get("reason", "") if state == "failed" else "",
+            "job": said.get("job", ""), "code": run.code, "seconds": seconds and round(seconds, 1), "reason": said.get("reason", "") if state == "failed" else "",
             "last": last_words(run.log), "notebook": str(run.final), "log": str(run.log)}
 
 
@@ -441,16 +447,18 @@ def sweep_status(sweep: Sweep,
     runs = [describe_run(run, run.name in busy) for run in sweep.runs]
     counts = Counter(run["state"] for run in runs)
     status = {"sweep": sweep.file.stem, "file": str(sweep.file), "folder": str(sweep.folder), "time": now(), "total": len(runs),
-              "counts": {state: counts[state] for state in STATES}, "runs": runs}
+              "counts": {state: counts[state] for state in STATES}, "runs": runs,
+              "other_code": sum(run["state"] == "finished" and run["code"] != sweep.code for run in runs)}
     write_json(sweep.folder/"status.json", status)
     return status
 
 # %% ../nbs/30_sweep.ipynb #570f1d5a
 def status_lines(status: Mapping[str, Any]) -> str:
-    "The tally, and one line for each failure."
+    "The tally, what is out of date, and one line for each failure."
     tally = ", ".join(f"{n} {state}" for state, n in status["counts"].items() if n)
     failed = [f"\nfailed  {run['name']}: {run['reason']}" for run in status["runs"] if run["state"] == "failed"]
-    return f"{status['sweep']}: {status['total']} runs: {tally}" + "".join(failed)
+    other = f"\n{status['other_code']} finished by other code than today's; --again runs them again" if status["other_code"] else ""
+    return f"{status['sweep']}: {status['total']} runs: {tally}{other}" + "".join(failed)
 
 
 def status_table(sweep: Sweep, status: Mapping[str, Any],
@@ -553,6 +561,17 @@ def still_alive(sweep: Sweep, engine: Engine, jobs: dict[str, list[Run]], deaths
                 last = f"the last line of its log is {last_words(run.log)!r}" if run.log.exists() else f"see {sweep.folder/'jobs'}"
                 run.tell("failed", reason=f"died {deaths[run.name]} times without a word; {last}")
     return {key: runs for key, runs in jobs.items() if key in alive}
+
+
+def renew(sweep: Sweep) -> list[str]:  # names
+    "Forget what other code than today's has finished, so that it runs again; records stay until new ones replace them."
+    if busy_runs(sweep):
+        raise InputError(f"{sweep.file.name}: is running; wait for it, or qalign-dt sweep cancel it first")
+    old = [run for run in sweep.runs if run.finished and run.code != sweep.code]
+    for run in old:
+        run.tell("waiting", code="")
+        run.final.unlink()
+    return [run.name for run in old]
 
 # %% ../nbs/30_sweep.ipynb #cc809690
 def follow_sweep(sweep: Sweep, engine: Engine, detach: bool = False) -> dict[str, Any]:  # the last status

@@ -39,6 +39,7 @@ __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'FALLERS', 'STEADY', 'SCALES', 'R
 class Rules:
     "How batches, schedules and slow copies behave; in brackets, the reference's values."
     draw: str = "ends"  # a window ends at a uniformly drawn step ["starts": begins there, so late steps are rarer]
+    balance: float = field(default=0.0, metadata={"since": "0.2"})  # episodes of rare returns are drawn more often [0]
     pad_raw: bool = False  # [True: padding is a zero observation before standardising, in training only]
     critic_epsilon: float = 1e-6  # added to the standard deviation in the critic's pretraining [1e-10; 1e-6 everywhere else]
     iteration: int = 1  # steps between moves of the schedules [1000]
@@ -99,7 +100,7 @@ class TrainConfig:
 # %% ../nbs/17_train.ipynb #61d37e41
 IMITATION = dict(eta2=0.0, anchor=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
-    "qalign": {"critic": dict(monte_carlo=1.0)},
+    "qalign": {"critic": dict(monte_carlo=1.0), "rules": dict(balance=1.0)},
     "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
@@ -129,8 +130,8 @@ FAITHFUL: dict[str, dict[str, Any]] = {
     "actor": dict(mask_padding=False),
     "critic": dict(standardise=False, timeouts_terminal=True, decay=False, monte_carlo=0.0),
     "align": dict(order="relu", anchor=0.0, clip_newest=False, same_dropout=False, sum_twins=True),
-    "rules": dict(draw="starts", pad_raw=True, critic_epsilon=1e-10, iteration=1000, lr_floor=0.0, critic_follows=True, anneal_noise=True,
-                  critic_grad_clip=15.0, ema_after=1000, ema_dropout=True, critic_stop=300),
+    "rules": dict(draw="starts", balance=0.0, pad_raw=True, critic_epsilon=1e-10, iteration=1000, lr_floor=0.0, critic_follows=True,
+                  anneal_noise=True, critic_grad_clip=15.0, ema_after=1000, ema_dropout=True, critic_stop=300),
     "run": dict(warmup=0, lr_warmup=0, dial_from_data=False)}
 
 
@@ -341,7 +342,7 @@ class Trainer:
         torch.manual_seed(stream(config.seed, "actor"))  # the same actor whatever the method
         critics = (self.sarsa.critic, self.sarsa.target) if self.sarsa else (None, None)
         windows = Windows(trajectories, self.normaliser, config.actor.context_length, config.rtg_scale, config.rules.draw,
-                          config.rules.pad_raw, device)
+                          config.rules.pad_raw, device, config.rules.balance)
         self.learner = ActorLearner(config, Actor(config.actor).to(device), *critics, windows, device)
 
     @property
