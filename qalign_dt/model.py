@@ -73,9 +73,19 @@ class ConvAttention(nn.Module):
         if c.backbone != "dt":  # qtc_aba carries the unused kernel, as the reference's checkpoints do
             self.conv = nn.Conv1d(3 * c.width, 3 * c.width, c.kernel_size, groups=3)
         self.out = nn.Linear(c.width, c.width)
+        self.folded: tuple[Any, Tensor] | None = None  # what the kernel was made from, and the kernel
 
     def kernel(self) -> Tensor:  # (3*width, width+1, 1, kernel_size)
-        "Projection, convolution and, in qtc_res, the identity, as one kernel."
+        "Projection, convolution and, in qtc_res, the identity, as one kernel; in inference mode kept until a weight changes."
+        if not torch.is_inference_mode_enabled():
+            return self.fold()
+        parts = self.qkv.weight, self.qkv.bias, self.conv.weight
+        now = tuple((p.data_ptr(), p._version) for p in parts), torch.is_autocast_enabled(parts[0].device.type)
+        if self.folded is None or self.folded[0] != now:
+            self.folded = now, self.fold()
+        return self.folded[1]
+
+    def fold(self) -> Tensor:  # see `kernel`
         w, k = self.out.in_features, self.kernel_size
         project = torch.cat([self.qkv.weight, self.qkv.bias[:, None]], 1).view(3, w, w + 1)
         conv = self.conv.weight.view(3, w, w, k)  # (group, to, from, tap)
