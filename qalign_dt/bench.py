@@ -43,14 +43,14 @@ from .sources import write_d4rl
 from .train import ActorLearner, TrainConfig, Trainer, change, end_warmup, preset
 
 # %% auto #0
-__all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'LABELS', 'times_of', 'time_of', 'peak_memory', 'matmul_rate', 'squares',
-           'model_shapes', 'memory_bandwidth', 'queries', 'pass_flops', 'trained', 'q_flops', 'td_flops',
-           'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'stepper', 'precision',
-           'row', 'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row', 'threads',
-           'act_row', 'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor', 'naive_q',
-           'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation', 'huggingface_model',
-           'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare', 'processor', 'bench',
-           'duration', 'bench_table', 'profile_of']
+__all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'MEASURED', 'LABELS', 'times_of', 'time_of', 'peak_memory',
+           'matmul_rate', 'squares', 'model_shapes', 'memory_bandwidth', 'queries', 'pass_flops', 'trained', 'q_flops',
+           'td_flops', 'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'stepper',
+           'precision', 'row', 'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row',
+           'threads', 'act_row', 'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor',
+           'naive_q', 'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation',
+           'huggingface_model', 'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare',
+           'processor', 'bench', 'duration', 'bench_table', 'profile_of']
 
 # %% ../nbs/29_bench.ipynb #f0e68305
 def times_of(fs: dict[str, Callable[[], Any]],  # name -> what to call
@@ -738,7 +738,7 @@ def compare(trainer: Trainer, budget: float = 1.0) -> dict[str, dict[str, Any]]:
 def _ratio(theirs: float, ours: float) -> dict[str, float]:
     return {"time": theirs, "ours": ours, "ratio": theirs / ours}
 
-# %% ../nbs/29_bench.ipynb #44840f0a
+# %% ../nbs/29_bench.ipynb #da3ac1d1
 BENCH: dict[str, dict[str, Any]] = {
     "tiny": dict(steps=5_000, budget=0.1, targets=1, episodes=2,
                  growth={"batch": (8, 32, 128), "width": (16, 32, 64), "context": (4, 8, 16)}, seeds=(1, 2, 4)),
@@ -748,23 +748,29 @@ BENCH: dict[str, dict[str, Any]] = {
                   growth={"batch": (16, 32, 64), "width": (64, 128), "context": (5, 10)}, seeds=(1,))}
 
 
+MEASURED = ("batch", "critic_step", "train_step", "act", "evaluation", "growth", "others")
+
+
 def processor() -> str:
     "The name of the CPU."
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
     return names[0] if names else platform.processor() or platform.machine()
 
-
+# %% ../nbs/29_bench.ipynb #44840f0a
 def bench(scale: str = "tiny",  # a key of BENCH
           device: str = "auto",
-          command: str | None = None  # for the record; None: the process's own
+          command: str | None = None,  # for the record; None: the process's own
+          only: Sequence[str] = ()  # keys of MEASURED; (): all
           ) -> dict[str, Any]:  # plain values: what `qalign-dt bench --json` prints
     "Measure the machine, the things a user waits for, their growth, and the same work done otherwise; in one run."
     if scale not in BENCH:
         raise InputError(f"scale {scale!r}: unknown{near_matches(scale, BENCH)}")
+    if unknown := [name for name in only if name not in MEASURED]:
+        raise InputError(f"measurement {unknown[0]!r}: unknown{near_matches(unknown[0], MEASURED)}")
     where, sizes, started, begin = pick_device(device), BENCH[scale], now(), time.perf_counter()
     dtype, budget, c = torch.bfloat16 if where.type == "cuda" else torch.float32, sizes["budget"], preset(DATASET, scale=scale)
-    with progress(8, f"bench {scale}") as bar:
+    with progress(1 + len(only or MEASURED), f"bench {scale}") as bar:
         best, bandwidth = matmul_rate(where, dtype, squares(where), min(budget, 2.0)), memory_bandwidth(where, budget=min(budget, 2.0))
         rate, t = max(best.values()), bench_data(sizes["steps"])
         trainer = aligning(c, t, where)
@@ -779,8 +785,8 @@ def bench(scale: str = "tiny",  # a key of BENCH
             "growth": lambda: [r for over, values in sizes["growth"].items() for r in growth(c, t, over, values, rate, where, budget)]
             + growth_over_seeds(c, t, sizes["seeds"], rate, where, budget),
             "others": lambda: compare(trainer, budget)}
-        for name, measure in measures.items():
-            answer[name] = measure()
+        for name in only or MEASURED:
+            answer[name] = measures[name]()
             bar.update(1)
     about = {"processor": processor(), "command": command or " ".join(sys.argv), "started": started, "seconds": round(time.perf_counter() - begin, 1),
              "environment": run_environment(("torch", "numpy", "gymnasium", "mujoco", "transformers"))}
@@ -800,26 +806,30 @@ def duration(seconds: float) -> str:
 def bench_table(b: dict[str, Any]  # from `bench`
                 ) -> str:
     "A bench as text."
-    e, step = b["environment"], b["train_step"]
+    e = b["environment"]
     out = [f"scale {b['scale']} on {b['device']}: {e['device'] if b['device'] != 'cpu' else b['processor']}, {e['threads']} of {e['cores']} cores",
            f"{b['rate'] / 1e9:,.0f} GFLOP/s in {b['dtype']}, {b['bandwidth'] / 1e9:,.1f} GB/s", "",
            f"{'':22}{'time':>10}{'limit':>10}{'ratio':>8}{'low..high':>18}{'samples/s':>13}{'peak MB':>10}"]
-    for key, label in LABELS.items():
+    for key, label in ((key, label) for key, label in LABELS.items() if key in b):
         r = b[key]
         spread = f"{r['low'] / r['time']:.2f}..{r['high'] / r['time']:.2f}"
         out.append(f"{label:22}{duration(r['time']):>10}{duration(r['limit']):>10}{r['ratio']:>8.2f}{spread:>18}"
                    f"{r['samples_per_second']:>13,.0f}{r['peak_memory'] / 1e6:>10.1f}")
-    ev = b["evaluation"]
-    out += ["", f"a training step: {step['flops'] / 1e9:,.3g} GFLOP are necessary, {step['flops_done'] / 1e9:,.3g} are done "
-            f"({step['flops_done'] / step['flops']:.2f} times)",
-            f"evaluation: {ev['samples_per_second']:,.0f} environment steps/s; the environments alone {ev['own_steps_per_second']:,.0f}/s, "
-            f"{1 / ev['ratio']:.0%} of the time", "",
-            *textwrap.wrap("GFLOP/s: " + ", ".join(f"{k} {v / 1e9:,.0f}" for k, v in b["rates"].items()), 100),
-            "", "growth of the training step (time, ratio)"]
-    for over in dict.fromkeys(r["over"] for r in b["growth"]):
-        out.append(f"  {over:18}" + "   ".join(f"{r['value']}: {duration(r['time'])}, {r['ratio']:.1f}" for r in b["growth"] if r["over"] == over))
-    out += ["", "the same work done otherwise, in multiples of our time"]
-    for name, r in b["others"].items():
+    out.append("")
+    if step := b.get("train_step"):
+        out.append(f"a training step: {step['flops'] / 1e9:,.3g} GFLOP are necessary, {step['flops_done'] / 1e9:,.3g} are done "
+                   f"({step['flops_done'] / step['flops']:.2f} times)")
+    if ev := b.get("evaluation"):
+        out.append(f"evaluation: {ev['samples_per_second']:,.0f} environment steps/s; the environments alone {ev['own_steps_per_second']:,.0f}/s, "
+                   f"{1 / ev['ratio']:.0%} of the time")
+    out += textwrap.wrap("GFLOP/s: " + ", ".join(f"{k} {v / 1e9:,.0f}" for k, v in b["rates"].items()), 100)
+    if growth := b.get("growth"):
+        out += ["", "growth of the training step (time, ratio)"]
+        for over in dict.fromkeys(r["over"] for r in growth):
+            out.append(f"  {over:18}" + "   ".join(f"{r['value']}: {duration(r['time'])}, {r['ratio']:.1f}" for r in growth if r["over"] == over))
+    if others := b.get("others"):
+        out += ["", "the same work done otherwise, in multiples of our time"]
+    for name, r in (others or {}).items():
         out.append(f"  {name:30}" + (r["missing"] if "missing" in r else f"{r['ratio']:6.2f}   ({duration(r['time'])} and {duration(r['ours'])})"))
     return "\n".join(out)
 

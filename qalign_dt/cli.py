@@ -22,7 +22,7 @@ from . import __version__
 from .audit import audit
 from .baselines import BASELINES, baseline_preset, load_agent, train_baseline
 from .behaviour import collect
-from .bench import BENCH, bench, bench_table
+from .bench import BENCH, MEASURED, bench, bench_table
 from .calibrate import calibrate, calibrate_from_critic, calibration_error
 from .collect import KINDS
 from .control import AlignmentCurve, alignment_curve
@@ -500,7 +500,7 @@ def add_sweep(commands: Any) -> None:
 def do_bench(args: argparse.Namespace) -> Answer:
     if args.out and Path(args.out).exists():
         raise InputError(f"{args.out}: is already there; choose another file, or move it away")
-    measured = bench(args.scale, args.device, " ".join(["qalign-dt", *sys.argv[1:]]))
+    measured = bench(args.scale, args.device, " ".join(["qalign-dt", *sys.argv[1:]]), args.only)
     if args.out:
         write_json(args.out, finite(measured))
     return measured, bench_table(measured) + (f"\nwrote {args.out}" if args.out else "")
@@ -512,6 +512,7 @@ def add_bench(commands: Any) -> None:
                          "--scale small --device cpu --json")
     timing.add_argument("--scale", default="tiny", metavar="S", help=f"{', '.join(BENCH)} (default: %(default)s)")
     timing.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (default: %(default)s)")
+    timing.add_argument("--only", nargs="+", default=[], metavar="M", help=f"of {', '.join(MEASURED)} (default: all)")
     timing.add_argument("--out", metavar="FILE", help="also write the answer there, as JSON")
 
 # %% ../nbs/31_cli.ipynb #a85874b0

@@ -19,7 +19,7 @@ from .core import InputError, cache_dir
 
 # %% auto #0
 __all__ = ['BLOCK', 'blocks', 'Trajectories', 'first_row', 'returns_to_go', 'mean_and_std', 'Normaliser', 'near_best', 'Batch',
-           'new_table', 'fill_table', 'window_table', 'episode_weights', 'Windows', 'Transitions']
+           'new_table', 'fill_table', 'window_table', 'episode_weights', 'drawn_before', 'Windows', 'Transitions']
 
 # %% ../nbs/02_data.ipynb #43757042
 BLOCK = 8_192  # steps; a block of states fits into the processor's cache
@@ -299,7 +299,7 @@ def window_table(t: Trajectories, normaliser: Normaliser, rtg_scale: float, pad_
         table[-1, :s] = normaliser(np.zeros(s, np.float32))
     return table
 
-# %% ../nbs/02_data.ipynb #adc8c37c
+# %% ../nbs/02_data.ipynb #4c86340a
 def episode_weights(returns: np.ndarray,  # (n,) of the episodes
                     balance: float  # 0: all alike; 1: all levels of return alike
                     ) -> np.ndarray:  # (n,) float64
@@ -308,6 +308,12 @@ def episode_weights(returns: np.ndarray,  # (n,) of the episodes
     return counts[np.searchsorted(edges[1:-1], returns, "right")].astype(float) ** -balance
 
 
+def drawn_before(t: Trajectories, balance: float) -> np.ndarray:  # (N,) float64, rises to 1
+    "The probability that a draw falls on a step or on one before it."
+    mass = np.cumsum(np.repeat(episode_weights(t.returns, balance), t.lengths))
+    return mass / mass[-1]
+
+# %% ../nbs/02_data.ipynb #adc8c37c
 class Windows:
     "Draws batches of windows by one index gather from a table that lives on the device."
 
@@ -329,17 +335,15 @@ class Windows:
         self.last = torch.from_numpy(np.repeat(t.offsets[1:] - 1, t.lengths)).to(device)  # (N,) last row
         self.sizes, self.context_length, self.rtg_scale, self.draw = (t.obs_dim, t.act_dim), context_length, rtg_scale, draw
         self.steps = torch.arange(context_length, device=device)
-        mass = np.cumsum(np.repeat(episode_weights(t.returns, balance), t.lengths)) if balance else None
-        self.mass = None if mass is None else torch.from_numpy(mass / mass[-1]).to(device)  # (N,) float64, rising to 1; None: all steps alike
+        self.mass = torch.from_numpy(drawn_before(t, balance)).to(device) if balance else None  # (N,); None: all steps alike
 
     def sample(self, batch_size: int,  # B
                generator: torch.Generator  # where the random rows come from, on the same device
                ) -> Batch:
         "B windows, drawn with replacement."
-        n, device = (batch_size,), self.table.device
-        if self.mass is None:
-            return self.gather(torch.randint(len(self.first), n, generator=generator, device=device))
-        return self.gather(torch.searchsorted(self.mass, torch.rand(n, generator=generator, dtype=torch.float64, device=device)))
+        options: dict[str, Any] = dict(size=(batch_size,), generator=generator, device=self.table.device)
+        rows = torch.randint(len(self.first), **options) if self.mass is None else torch.searchsorted(self.mass, torch.rand(**options, dtype=torch.double))
+        return self.gather(rows)
 
     def gather(self, rows: torch.Tensor  # (B,) the step each window ends at ("ends") or starts at ("starts")
                ) -> Batch:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from .core import InputError, near_matches
 
 # %% auto #0
-__all__ = ['BACKBONES', 'READ', 'ActorConfig', 'pick', 'causal', 'ConvAttention', 'gpt2_attention', 'DepthwiseMix', 'Block',
-           'Actor', 'padding_masks']
+__all__ = ['BACKBONES', 'READ', 'ActorConfig', 'pick', 'causal', 'fold', 'ConvAttention', 'gpt2_attention', 'DepthwiseMix',
+           'Block', 'Actor', 'padding_masks']
 
 # %% ../nbs/11_model.ipynb #c80f50e0
 BACKBONES = ("qtc", "qtc_res", "qtc_aba", "dc", "dt")
@@ -61,6 +61,19 @@ def causal(x: Tensor  # (B, L, ...)
     "Each token may look at itself and at what came before."
     return torch.ones(1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
 
+# %% ../nbs/11_model.ipynb #698758ab
+def fold(qkv: nn.Linear, conv: nn.Conv1d,
+         residual: bool  # whether the projections are added to what is convolved
+         ) -> Tensor:  # (3*width, width+1, 1, kernel_size)
+    "Projection and convolution, one after the other, as the kernel of a single convolution."
+    w, k = qkv.in_features, conv.kernel_size[0]
+    project = torch.cat([qkv.weight, qkv.bias[:, None]], 1).view(3, w, w + 1)
+    taps = conv.weight.view(3, w, w, k)  # (group, to, from, tap)
+    if residual:
+        taps = taps + F.pad(torch.eye(w, device=taps.device)[..., None], (k - 1, 0))
+    folded = project.mT @ taps.transpose(1, 2).reshape(3, w, w * k)  # (group, from, to * tap)
+    return folded.view(3, w + 1, w, k).transpose(1, 2).reshape(3 * w, w + 1, 1, k)
+
 # %% ../nbs/11_model.ipynb #1b5858b5
 class ConvAttention(nn.Module):
     "Causal attention whose queries, keys and values are convolved over the last `kernel_size` tokens."
@@ -78,21 +91,12 @@ class ConvAttention(nn.Module):
     def kernel(self) -> Tensor:  # (3*width, width+1, 1, kernel_size)
         "Projection, convolution and, in qtc_res, the identity, as one kernel; in inference mode kept until a weight changes."
         if not torch.is_inference_mode_enabled():
-            return self.fold()
+            return fold(self.qkv, self.conv, self.residual)
         parts = self.qkv.weight, self.qkv.bias, self.conv.weight
         now = tuple((p.data_ptr(), p._version) for p in parts), torch.is_autocast_enabled(parts[0].device.type)
         if self.folded is None or self.folded[0] != now:
-            self.folded = now, self.fold()
+            self.folded = now, fold(self.qkv, self.conv, self.residual)
         return self.folded[1]
-
-    def fold(self) -> Tensor:  # see `kernel`
-        w, k = self.out.in_features, self.kernel_size
-        project = torch.cat([self.qkv.weight, self.qkv.bias[:, None]], 1).view(3, w, w + 1)
-        conv = self.conv.weight.view(3, w, w, k)  # (group, to, from, tap)
-        if self.residual:
-            conv = conv + F.pad(torch.eye(w, device=conv.device)[..., None], (k - 1, 0))
-        folded = project.mT @ conv.transpose(1, 2).reshape(3, w, w * k)  # (group, from, to * tap)
-        return folded.view(3, w + 1, w, k).transpose(1, 2).reshape(3 * w, w + 1, 1, k)
 
     def project(self, x: Tensor, real: Tensor | None) -> Tensor:  # (B, L, 3*width)
         "Queries, keys and values, side by side."

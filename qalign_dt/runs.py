@@ -239,7 +239,7 @@ def failure(error: Exception  # from papermill
     count = getattr(error, "exec_count", None)
     return (f"In [{count}] " if count else "") + f"{name}: {text.strip().partition(chr(10))[0]}".rstrip(": ")
 
-# %% ../nbs/22_runs.ipynb #c3cf0287
+# %% ../nbs/22_runs.ipynb #cf4eadca
 def run_path(notebook: str | Path,
              parameters: Mapping[str, Any] | None = None,  # those that differ from the notebook's defaults
              out: str | Path | None = None  # folder for the executed copy; None: _runs/ beside the notebook
@@ -271,7 +271,7 @@ def lock_path(final: Path) -> Path:  # see `run_path`
     "The file whose lock a run holds."
     return final.parent/".locks"/final.stem
 
-
+# %% ../nbs/22_runs.ipynb #c3cf0287
 def run_notebook(notebook: str | Path,
                  parameters: Mapping[str, Any] | None = None,  # those that differ from the notebook's defaults
                  out: str | Path | None = None,  # folder for the executed copy; None: _runs/ beside the notebook

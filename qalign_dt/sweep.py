@@ -139,7 +139,7 @@ class Run:
         "Write down what happens to the run; what was said before stays, unless it is said anew."
         write_json(self.folder/"state"/f"{self.name}.json", self.state | {"state": state, "time": now()} | more)
 
-
+# %% ../nbs/30_sweep.ipynb #d60392f7
 @dataclass(frozen=True)
 class Sweep:
     "All runs, and what they need."
@@ -422,7 +422,7 @@ def last_words(log: Path) -> str:
     text = log.read_bytes()[-2000:].decode(errors="replace") if log.exists() else ""
     return next((line.strip() for line in reversed(re.split(r"[\r\n]+", text)) if line.strip()), "")
 
-
+# %% ../nbs/30_sweep.ipynb #48e14928
 def describe_run(run: Run, busy: bool) -> dict[str, Any]:
     "One run's state, and what it last said."
     said = run.state
@@ -435,7 +435,8 @@ def describe_run(run: Run, busy: bool) -> dict[str, Any]:
         state = "interrupted" if state in ("running", "died") else "waiting"
     seconds = time.time() - said["begin"] if state == "running" else said.get("seconds")
     return {"name": run.name, "state": state, "parameters": run.parameters, "starts": said.get("starts", 0), "host": said.get("host", ""),
-            "job": said.get("job", ""), "code": run.code, "seconds": seconds and round(seconds, 1), "reason": said.get("reason", "") if state == "failed" else "",
+            "job": said.get("job", ""), "code": run.code, "seconds": seconds and round(seconds, 1),
+            "reason": said.get("reason", "") if state == "failed" else "",
             "last": last_words(run.log), "notebook": str(run.final), "log": str(run.log)}
 
 
@@ -562,7 +563,7 @@ def still_alive(sweep: Sweep, engine: Engine, jobs: dict[str, list[Run]], deaths
                 run.tell("failed", reason=f"died {deaths[run.name]} times without a word; {last}")
     return {key: runs for key, runs in jobs.items() if key in alive}
 
-
+# %% ../nbs/30_sweep.ipynb #376aab45
 def renew(sweep: Sweep) -> list[str]:  # names
     "Forget what other code than today's has finished, so that it runs again; records stay until new ones replace them."
     if busy_runs(sweep):
