@@ -341,8 +341,8 @@ class Windows:
                generator: torch.Generator  # where the random rows come from, on the same device
                ) -> Batch:
         "B windows, drawn with replacement."
-        options: dict[str, Any] = dict(size=(batch_size,), generator=generator, device=self.table.device)
-        rows = torch.randint(len(self.first), **options) if self.mass is None else torch.searchsorted(self.mass, torch.rand(**options, dtype=torch.double))
+        how: dict[str, Any] = dict(size=(batch_size,), generator=generator, device=self.table.device)
+        rows = torch.randint(len(self.first), **how) if self.mass is None else torch.searchsorted(self.mass, torch.rand(**how, dtype=torch.double))
         return self.gather(rows)
 
     def gather(self, rows: torch.Tensor  # (B,) the step each window ends at ("ends") or starts at ("starts")
