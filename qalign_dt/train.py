@@ -100,7 +100,7 @@ class TrainConfig:
 # %% ../nbs/17_train.ipynb #61d37e41
 IMITATION = dict(eta2=0.0, anchor=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
-    "qalign": {"critic": dict(monte_carlo=1.0)},
+    "qalign": {"align": dict(direction="both", eta2=5.0), "critic": dict(monte_carlo=1.0)},
     "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
@@ -147,7 +147,7 @@ def as_reference(c: TrainConfig, task: TaskSettings) -> TrainConfig:
 # %% ../nbs/17_train.ipynb #af6d62b8
 FALLERS = ("hopper", "walker2d", "ant")
 FALLING: dict[str, dict[str, Any]] = {"rules": dict(balance=1.0)}  # what Q-ALIGN DT changes for them
-STEADY: dict[str, dict[str, Any]] = {"align": dict(direction="both", eta2=5.0, anchor=4.0, anchor_to="data")}  # and for all others
+STEADY: dict[str, dict[str, Any]] = {"align": dict(anchor=4.0, anchor_to="data")}  # and for all others
 SCALES: dict[str, dict[str, Any]] = {
     "tiny": dict(steps=60, warmup=30, batch_size=16, learning_rate=1e-3, checkpoint_every=50, lr_warmup=5,
                  actor=ActorConfig(context_length=4, width=16, n_layers=1, n_heads=2, dropout=0.0),
