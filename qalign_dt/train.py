@@ -28,11 +28,11 @@ from .policy import Policy
 from .tasks import TaskSettings, short_name, task_settings
 
 # %% auto #0
-__all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'FALLERS', 'FALLING', 'STEADY', 'SCALES', 'Rules', 'TrainConfig', 'change',
-           'fit_dial', 'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup',
-           'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of', 'trainer_state',
-           'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested', 'run_training', 'QAlignDT',
-           'run_folder', 'trained', 'pretrain_critic']
+__all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'FALLERS', 'BODIES', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial',
+           'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step',
+           'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of', 'trainer_state', 'restore_trainer',
+           'open_run', 'save_checkpoint', 'load_checkpoint', 'tested', 'run_training', 'QAlignDT', 'run_folder',
+           'trained', 'pretrain_critic']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class TrainConfig:
 # %% ../nbs/17_train.ipynb #61d37e41
 IMITATION = dict(eta2=0.0, anchor=0.0)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes in the parts of TrainConfig; "run": its own fields
-    "qalign": {"align": dict(direction="both", eta2=5.0), "critic": dict(monte_carlo=1.0)},
+    "qalign": {"critic": dict(monte_carlo=1.0)},
     "qt": {"align": dict(guide="value", eta2=1.0, anchor=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": IMITATION},
     "dc": {"align": IMITATION, "actor": dict(backbone="dc")},
@@ -146,8 +146,10 @@ def as_reference(c: TrainConfig, task: TaskSettings) -> TrainConfig:
 
 # %% ../nbs/17_train.ipynb #af6d62b8
 FALLERS = ("hopper", "walker2d", "ant")
-FALLING: dict[str, dict[str, Any]] = {"rules": dict(balance=1.0)}  # what Q-ALIGN DT changes for them
-STEADY: dict[str, dict[str, Any]] = {"align": dict(anchor=4.0, anchor_to="data")}  # and for all others
+BODIES: dict[str, dict[str, dict[str, Any]]] = {  # what Q-ALIGN DT changes
+    "falls": {"rules": dict(balance=1.0)},
+    "falls, replay": {"rules": dict(balance=1.0), "align": dict(direction="both", eta2=5.0)},
+    "steady": {"align": dict(direction="both", eta2=5.0, anchor=4.0, anchor_to="data")}}
 SCALES: dict[str, dict[str, Any]] = {
     "tiny": dict(steps=60, warmup=30, batch_size=16, learning_rate=1e-3, checkpoint_every=50, lr_warmup=5,
                  actor=ActorConfig(context_length=4, width=16, n_layers=1, n_heads=2, dropout=0.0),
@@ -158,7 +160,7 @@ SCALES: dict[str, dict[str, Any]] = {
     "paper": dict(),
 }
 
-
+# %% ../nbs/17_train.ipynb #6f8797ff
 def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
            method: str = "qalign",  # a key of METHODS
            scale: str = "small",  # "tiny", "small" or "paper"
@@ -179,7 +181,9 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
                    | dict(min_noise=min(task.min_noise, (task.rtg_high - task.rtg_low) / 4)),  # AntMaze's 1 would leave no choice in [0, 1]
                    "critic": dict(clamp_pretraining=task.clamp_target, clamp_target=task.clamp_target)})
     if method == "qalign":
-        c = change(c, FALLING) if task.family in FALLERS else replace(change(c, STEADY), warmup=round(c.steps / 8))
+        body = "steady" if task.family not in FALLERS else "falls, replay" if "replay" in dataset else "falls"
+        c = change(c, BODIES[body])
+        c = replace(c, warmup=round(c.steps / 8)) if body == "steady" else c
     return replace(as_reference(c, task) if faithful else c, **changes)
 
 
