@@ -429,6 +429,8 @@ def report_figures(folder: Path, records: list[dict[str, Any]]) -> dict[Path, tu
     files = {}
     for name in sorted({r["experiment"] for r in records}):
         chosen = [r for r in records if r["experiment"] == name]
+        if any("variant" in r.get("extra", {}) for r in chosen):  # too many lines for one panel; the experiment draws its own
+            continue
         files[folder/"figures"/f"{name}-curves.png"] = (curve_data(chosen), ("requested return", "achieved return"), True)
         files[folder/"figures"/f"{name}-profile.png"] = (profile_data(chosen), ("level", "share of runs that are better"), False)
     return {path: figure for path, figure in files.items() if len(figure[0])}
