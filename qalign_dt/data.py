@@ -304,6 +304,8 @@ def episode_weights(returns: np.ndarray,  # (n,) of the episodes
                     balance: float  # 0: all alike; 1: all levels of return alike
                     ) -> np.ndarray:  # (n,) float64
     "How often an episode is drawn, by how many others have about its return."
+    if not 0 <= balance <= 1:
+        raise InputError(f"balance {balance}: must lie in [0, 1], 0 for the data as they are, 1 for all levels of return alike")
     counts, edges = np.histogram(returns, 20)
     return counts[np.searchsorted(edges[1:-1], returns, "right")].astype(float) ** -balance
 
