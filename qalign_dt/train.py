@@ -28,11 +28,11 @@ from .policy import Policy
 from .tasks import TaskSettings, short_name, task_settings
 
 # %% auto #0
-__all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'FALLERS', 'BODIES', 'SCALES', 'Rules', 'TrainConfig', 'change', 'fit_dial',
-           'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen', 'end_warmup', 'critic_step',
-           'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of', 'trainer_state', 'restore_trainer',
-           'open_run', 'save_checkpoint', 'load_checkpoint', 'tested', 'run_training', 'QAlignDT', 'run_folder',
-           'trained', 'pretrain_critic']
+__all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'RAISED', 'IMITATED', 'FALLERS', 'STEADY', 'SCALES', 'Rules', 'TrainConfig',
+           'change', 'fit_dial', 'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen',
+           'end_warmup', 'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of',
+           'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
+           'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -145,11 +145,13 @@ def as_reference(c: TrainConfig, task: TaskSettings) -> TrainConfig:
                       "actor": dict(mask_padding=c.actor.backbone == "dt")})
 
 # %% ../nbs/17_train.ipynb #af6d62b8
-FALLERS = ("hopper", "walker2d", "ant")
-BODIES: dict[str, dict[str, dict[str, Any]]] = {  # what Q-ALIGN DT changes
-    "falls": {"rules": dict(balance=1.0)},
-    "falls, replay": {"rules": dict(balance=1.0), "align": dict(direction="both", eta2=5.0)},
-    "steady": {"align": dict(direction="both", eta2=5.0, anchor=4.0, anchor_to="data")}}
+RAISED = dict(direction="both", eta2=5.0)
+IMITATED: dict[str, dict[str, Any]] = {"rules": dict(balance=0.5), "align": RAISED | dict(anchor=4.0)}
+FALLERS: dict[str, dict[str, dict[str, Any]]] = {  # what Q-ALIGN DT changes for bodies that can fall, by family
+    "hopper": {"rules": dict(balance=1.0)},
+    "hopper-replay": {"rules": dict(balance=1.0), "align": RAISED},
+    "walker2d": IMITATED, "ant": IMITATED}
+STEADY: dict[str, Any] = RAISED | dict(anchor=4.0, anchor_to="data")  # for the others
 SCALES: dict[str, dict[str, Any]] = {
     "tiny": dict(steps=60, warmup=30, batch_size=16, learning_rate=1e-3, checkpoint_every=50, lr_warmup=5,
                  actor=ActorConfig(context_length=4, width=16, n_layers=1, n_heads=2, dropout=0.0),
@@ -181,9 +183,8 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
                    | dict(min_noise=min(task.min_noise, (task.rtg_high - task.rtg_low) / 4)),  # AntMaze's 1 would leave no choice in [0, 1]
                    "critic": dict(clamp_pretraining=task.clamp_target, clamp_target=task.clamp_target)})
     if method == "qalign":
-        body = "steady" if task.family not in FALLERS else "falls, replay" if "replay" in dataset else "falls"
-        c = change(c, BODIES[body])
-        c = replace(c, warmup=round(c.steps / 8)) if body == "steady" else c
+        body = "hopper-replay" if task.family == "hopper" and "replay" in dataset else task.family
+        c = change(c, FALLERS.get(body, {"align": STEADY, "run": dict(warmup=round(c.steps / 8))}))
     return replace(as_reference(c, task) if faithful else c, **changes)
 
 
