@@ -4,6 +4,7 @@
 
 # %% ../nbs/15_align.ipynb #0e128110
 from __future__ import annotations
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -180,9 +181,9 @@ def actor_loss(actor: Actor,
                imitator: Actor | None = None  # what raised requests are anchored to; None: the data
                ) -> tuple[Tensor, dict[str, Tensor]]:
     "The actor's whole objective on one batch, and its parts."
-    rtg = batch.rtg[:, :-1]  # (B, K, 1)
-    alone = critic is None or not c.guided
-    with torch.random.fork_rng(_cuda_devices(rtg), enabled=c.same_dropout and not alone):
+    rtg, alone = batch.rtg[:, :-1], critic is None or not c.guided  # (B, K, 1)
+    same = c.same_dropout and not alone and actor.drop.p > 0  # both passes draw the same masks
+    with torch.random.fork_rng(_cuda_devices(rtg)) if same else nullcontext():
         actions, states = actor(rtg, batch.states, batch.actions, batch.timesteps, batch.padding)
     loss, info = supervised_loss(actions, states, batch)
     if alone:
@@ -193,7 +194,7 @@ def actor_loss(actor: Actor,
         total = c.eta * loss + c.eta2 * guide
     else:
         asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
-        read = "both" if c.same_dropout and actor.drop.p > 0 else "actions"  # the same masks need the same shapes
+        read = "both" if same else "actions"  # the same masks need the same shapes
         perturbed, _ = actor(asked, batch.states, batch.actions, batch.timesteps, batch.padding, read)
         order, unit, more = _order_term(critic, batch, actions, perturbed, asked, c, levels)
         anchor = anchor_loss(perturbed, batch, asked, imitator)

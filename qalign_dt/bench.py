@@ -40,7 +40,7 @@ from .policy import Policy
 from .runs import RunFailed
 from .seeds import SeedBatch
 from .sources import write_d4rl
-from .train import ActorLearner, TrainConfig, Trainer, change, end_warmup, preset
+from .train import ActorLearner, TrainConfig, Trainer, change, compile_losses, end_warmup, preset
 
 # %% auto #0
 __all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'MEASURED', 'LABELS', 'times_of', 'time_of', 'peak_memory',
@@ -705,14 +705,19 @@ def time_d3rlpy(c: TrainConfig, t: Trajectories, device: torch.device, steps: in
     return {k: last[k] for k in ("seconds", "update")}
 
 # %% ../nbs/29_bench.ipynb #f522f2c0
-def compare(trainer: Trainer, budget: float = 1.0) -> dict[str, dict[str, Any]]:  # what -> time, ours, ratio; or "missing": why
+def compare(trainer: Trainer, budget: float = 1.0,
+            backend: str = "inductor"  # of the compiled step
+            ) -> dict[str, dict[str, Any]]:  # what -> time, ours, ratio; or "missing": why
     "The same work done otherwise."
     c, t, device = trainer.config, trainer.trajectories, trainer.device
     naive, policy = NaiveLearner(aligning(c, t, device).learner, t, trainer.normaliser), policy_of(trainer)
     rows, plain = torch.randint(t.n_steps, (256,)).tolist(), Trainer(imitation(c), t, device)
+    compiled = aligning(c, t, device)
+    compile_losses(compiled.learner, backend=backend)
     seen, asked = np.zeros((8, t.obs_dim)), np.full(8, 1000.0)
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "naive step": (stepper(naive), stepper(trainer)),
+        "our step, compiled": (stepper(compiled), stepper(trainer)),
         "naive batch of 256": (partial(naive_batch, t, trainer.normaliser, c, naive.best, rows),
                                partial(trainer.learner.windows.sample, 256, trainer.learner.generator)),
         "naive actions in 8 episodes": (partial(NaivePolicy(policy).act, seen, asked), partial(policy.act, seen, asked))}
@@ -740,11 +745,11 @@ def _ratio(theirs: float, ours: float) -> dict[str, float]:
 
 # %% ../nbs/29_bench.ipynb #da3ac1d1
 BENCH: dict[str, dict[str, Any]] = {
-    "tiny": dict(steps=5_000, budget=0.1, targets=1, episodes=2,
+    "tiny": dict(steps=5_000, budget=0.1, targets=1, episodes=2, backend="aot_eager",  # captured, not compiled: a test, in seconds
                  growth={"batch": (8, 32, 128), "width": (16, 32, 64), "context": (4, 8, 16)}, seeds=(1, 2, 4)),
-    "small": dict(steps=200_000, budget=2.0, targets=11, episodes=10,
+    "small": dict(steps=200_000, budget=2.0, targets=11, episodes=10, backend="inductor",
                   growth={"batch": (16, 64, 256), "width": (32, 64, 128), "context": (5, 10, 20)}, seeds=(1, 2, 4, 8)),
-    "paper": dict(steps=200_000, budget=10.0, targets=2, episodes=1,
+    "paper": dict(steps=200_000, budget=10.0, targets=2, episodes=1, backend="inductor",
                   growth={"batch": (16, 32, 64), "width": (64, 128), "context": (5, 10)}, seeds=(1,))}
 
 
@@ -784,7 +789,7 @@ def bench(scale: str = "tiny",  # a key of BENCH
             "evaluation": lambda: evaluation_row(policy, ENV, rate, sizes["targets"], sizes["episodes"]),
             "growth": lambda: [r for over, values in sizes["growth"].items() for r in growth(c, t, over, values, rate, where, budget)]
             + growth_over_seeds(c, t, sizes["seeds"], rate, where, budget),
-            "others": lambda: compare(trainer, budget)}
+            "others": lambda: compare(trainer, budget, sizes["backend"])}
         for name in only or MEASURED:
             answer[name] = measures[name]()
             bar.update(1)

@@ -181,14 +181,15 @@ def do_critic(args: argparse.Namespace) -> Answer:
 def do_train(args: argparse.Namespace) -> Answer:
     begin = time.monotonic()
     seeds = span(args.seeds) if args.seeds else [args.seed]
-    if args.seeds and args.critic:
-        raise InputError("--critic is one seed's, --seeds are several; leave one out")
+    for name in ("critic", "compile"):
+        if args.seeds and getattr(args, name):
+            raise InputError(f"--{name} is one seed's, --seeds are several; leave one out")
     configs, data = settings_and_data(args, seeds, **({} if args.steps is None else {"steps": args.steps}))
     if args.critic:  # it may have been trained for other than the scale's number of steps
         configs = [replace(c, critic=replace(c.critic, steps=load_critic(args.critic).config.steps)) for c in configs]
     outs = [Path(args.out)/f"seed-{seed}" for seed in seeds] if args.seeds else [Path(args.out)]
     agents = (fit_seeds(configs, data, outs, args.resume, args.device) if args.seeds
-              else [QAlignDT(configs[0], data, args.device, args.critic).fit(args.out, args.resume)])
+              else [QAlignDT(configs[0], data, args.device, args.critic, args.compile).fit(args.out, args.resume)])
     runs = [{"run_id": a.config.run_id, "out": str(out), "dataset": args.dataset, "method": args.method, "seed": a.config.seed,
              "steps": a.config.steps, "weights_sha256": file_hash(out/"policy.safetensors"), "log": a.log[-1] if a.log else {}}
             for a, out in zip(agents, outs)]
@@ -222,6 +223,8 @@ def add_train(commands: Any) -> None:
                         "--dataset halfcheetah-medium --method qalign --scale small --out runs/first")
     add_training(critic, "critic")
     add_training(train, "train")
+    train.add_argument("--compile", action="store_true",
+                       help="have PyTorch's compiler fuse the step: a minute of waiting, then faster; needs a C++ compiler")
     train.add_argument("--critic", metavar="DIR",
                        help="a critic that `qalign-dt critic` made for the same data set, scale and seed: spares its training")
     train.add_argument("--seeds", metavar="A-B", help="several seeds as one batched computation, e.g. 0-7; DIR gets a folder for each")

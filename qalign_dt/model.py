@@ -90,7 +90,7 @@ class ConvAttention(nn.Module):
 
     def kernel(self) -> Tensor:  # (3*width, width+1, 1, kernel_size)
         "Projection, convolution and, in qtc_res, the identity, as one kernel; in inference mode kept until a weight changes."
-        if not torch.is_inference_mode_enabled():
+        if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
             return fold(self.qkv, self.conv, self.residual)
         parts = self.qkv.weight, self.qkv.bias, self.conv.weight
         now = tuple((p.data_ptr(), p._version) for p in parts), torch.is_autocast_enabled(parts[0].device.type)

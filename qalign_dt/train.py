@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ from .tasks import TaskSettings, short_name, task_settings
 
 # %% auto #0
 __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'RAISED', 'IMITATED', 'FALLERS', 'STEADY', 'SCALES', 'Rules', 'TrainConfig',
-           'change', 'fit_dial', 'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'frozen',
-           'end_warmup', 'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of',
+           'change', 'fit_dial', 'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'compile_losses',
+           'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of',
            'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
            'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
 
@@ -253,7 +253,7 @@ class ActorLearner:
         self.critic_optimiser = torch.optim.Adam(critic.parameters(), lr=c.critic_learning_rate, fused=True) if critic else None
         self.generator = torch.Generator(device).manual_seed(stream(c.seed, "windows"))
         self.levels, self.plateau = Levels(), Plateau(c.rules.critic_stop, c.rules.iteration)
-        self.imitator: Actor | None = None  # see `align.anchor_loss`
+        self.losses, self.imitator = (actor_loss, critic_loss), cast("Actor | None", None)  # see `compile_losses` and `align.anchor_loss`
 
     def draw(self) -> tuple[Batch, Tensor]:  # what a step is made of: windows; (B, 1, 1) or (B, K, 1) standard normal draws
         c, batch = self.c, self.windows.sample(self.c.batch_size, self.generator)
@@ -276,7 +276,7 @@ class ActorLearner:
         if aligning and align.finetune_critic and not self.plateau.reached:
             info = critic_step(self, batch, align, critic_rate)
         self.levels.bootstrapped = info.get("bootstrapped_q", 0.0)
-        loss, parts = actor_loss(self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.imitator)
+        loss, parts = self.losses[0](self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.imitator)
         self.optimiser.zero_grad()
         loss.backward()
         info |= parts | {"actor_loss": loss.detach(), "grad_norm": torch.nn.utils.clip_grad_norm_(self.actor.parameters(), c.grad_clip)}
@@ -288,6 +288,11 @@ class ActorLearner:
         return info
 
 # %% ../nbs/17_train.ipynb #d49c0124
+def compile_losses(learner: ActorLearner, **options: Any) -> None:  # of torch.compile
+    "Have PyTorch's compiler fuse both losses, networks and gradients included: the first steps take a minute or more, the others less than before."
+    learner.losses = torch.compile(actor_loss, dynamic=False, **options), torch.compile(critic_loss, dynamic=False, **options)
+
+
 def frozen(actor: Actor) -> Actor:
     "A copy that acts and does not learn."
     return copy.deepcopy(actor).eval().requires_grad_(False)
@@ -306,7 +311,7 @@ def critic_step(learner: ActorLearner, batch: Batch, align: AlignConfig,
                 ) -> dict[str, Tensor]:
     "One step of the critic, and of its slow copy."
     c, critic, optimiser = learner.c, learner.critic, learner.critic_optimiser
-    loss, info = critic_loss(critic, learner.target, learner.ema, batch, c.critic, align)
+    loss, info = learner.losses[1](critic, learner.target, learner.ema, batch, c.critic, align)
     if learner.plateau.start:
         with torch.no_grad():
             learner.plateau.watch(clamped(critic(batch.states, next_actions(learner.ema, batch, align)).amin(0)[:, 1:], c.critic.clamp_target).mean())
@@ -543,9 +548,12 @@ class QAlignDT:
     def __init__(self, config: TrainConfig,  # from `preset`
                  dataset: Trajectories,  # from `load_dataset`
                  device: str = "auto",
-                 critic: str | Path | None = None  # folder of a critic that `pretrain_critic` wrote for the same run
+                 critic: str | Path | None = None,  # folder of a critic that `pretrain_critic` wrote for the same run
+                 compile: bool = False  # see `compile_losses`; the weights differ by rounding
                  ):
         self.trainer = Trainer(config, dataset, pick_device(device), load_critic(critic) if critic else None)
+        if compile:
+            compile_losses(self.trainer.learner)
         self.log: list[dict[str, Any]] = []
 
     @property
