@@ -188,9 +188,8 @@ def actor_loss(actor: Actor,
     loss, info = supervised_loss(actions, states, batch)
     if alone:
         return c.eta * loss, info
-    critic.requires_grad_(False)
     if c.guide == "value":
-        guide, more = value_loss(critic(batch.states, actions), batch.mask, noise[0, 0, 0] > 0)
+        guide, more = value_loss(critic(batch.states, actions, learn=False), batch.mask, noise[0, 0, 0] > 0)
         total = c.eta * loss + c.eta2 * guide
     else:
         asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
@@ -199,7 +198,6 @@ def actor_loss(actor: Actor,
         order, unit, more = _order_term(critic, batch, actions, perturbed, asked, c, levels)
         anchor = anchor_loss(perturbed, batch, asked, imitator)
         total, more["anchor_loss"] = c.eta * loss + c.eta2 * order / unit + c.anchor * anchor, anchor.detach()
-    critic.requires_grad_(True)
     return total, info | more
 
 
@@ -210,7 +208,7 @@ def _order_term(critic: TwinQ, batch: Batch, actions: Tensor, perturbed: Tensor,
     delta = torch.where((rtg > 1e-3) ^ (asked > 1e-3), asked - rtg, 0.0) if c.success_only else asked - rtg
     with torch.no_grad():
         q_base = critic(batch.states, actions)
-    order, info = order_loss(q_base, critic(batch.states, perturbed), delta, batch.mask, c, c.margin * levels.bootstrapped)
+    order, info = order_loss(q_base, critic(batch.states, perturbed, learn=False), delta, batch.mask, c, c.margin * levels.bootstrapped)
     info["order_loss"] = order.detach()
     if not c.normalise:
         return order, critic.unit, info

@@ -84,17 +84,19 @@ class TwinQ(nn.Module):
         self.register_buffer("unit", torch.tensor(float(unit)))
 
     def forward(self, states: Tensor,  # (..., S) standardised
-                actions: Tensor  # (..., A)
+                actions: Tensor,  # (..., A)
+                learn: bool = True  # False: gradients reach the actions, not the weights
                 ) -> Tensor:  # (M, ...) expected discounted sum of raw rewards, one for each twin
         x = torch.cat([states, actions], -1)
         shape = x.shape[:-1]
         x = x.reshape(1, -1, x.shape[-1]).expand(len(self.weights[0]), -1, -1)  # (M, n, S+A)
-        for i, (w, b) in enumerate(zip(self.weights, self.biases)):
+        weights, biases, gains, shifts = ([p if learn else p.detach() for p in ps] for ps in (self.weights, self.biases, self.gains, self.shifts))
+        for i, (w, b) in enumerate(zip(weights, biases)):
             x = torch.baddbmm(b, x, w)
-            if i + 1 < len(self.weights):
+            if i + 1 < len(weights):
                 x = self.activation(x)
-                if len(self.gains):
-                    x = F.layer_norm(x, x.shape[-1:]) * self.gains[i] + self.shifts[i]
+                if gains:
+                    x = F.layer_norm(x, x.shape[-1:]) * gains[i] + shifts[i]
         return self.offset + self.scale * x.view(-1, *shape)
 
 # %% ../nbs/12_critic.ipynb #c7b97905

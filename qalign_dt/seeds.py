@@ -54,14 +54,10 @@ class Stack:
 class _Bound:
 
     def __init__(self, template: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor]):
-        self.template, self.weights, self.buffers, self.frozen = template, parameters, buffers, False
+        self.template, self.weights, self.buffers = template, parameters, buffers
 
-    def __call__(self, *inputs: Any) -> Any:
-        weights = {k: v.detach() for k, v in self.weights.items()} if self.frozen else self.weights
-        return functional_call(self.template, weights | self.buffers, inputs)
-
-    def requires_grad_(self, wanted: bool) -> None:
-        self.frozen = not wanted
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        return functional_call(self.template, self.weights | self.buffers, inputs, options)
 
     def __getattr__(self, name: str) -> Any:  # unit, drop, ...
         return self.buffers[name] if name in self.buffers else getattr(self.template, name)
