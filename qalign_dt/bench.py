@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from joblib import cpu_count, parallel_config
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -359,7 +360,8 @@ class Recorder:
 def own_stepping(policy: Policy, env_id: str, targets: Sequence[float], seed: int) -> float:  # seconds a step of one environment
     "What the environments need for themselves: the policy's first episode of each target again, without the policy."
     recorder = Recorder(policy)
-    rollouts(recorder, env_id, targets, 1, seed)
+    with parallel_config(n_jobs=1):
+        rollouts(recorder, env_id, targets, 1, seed)
     envs, seconds = [make_env(env_id) for _ in targets], 0.0
     for i, env in enumerate(envs):
         env.reset(seed=evaluation_seeds(seed, 1)[0])
@@ -373,18 +375,21 @@ def own_stepping(policy: Policy, env_id: str, targets: Sequence[float], seed: in
     return seconds / (len(envs) * len(recorder.actions))
 
 
-def evaluation_row(policy: Policy, env_id: str, rate: float, targets: int = 11, episodes: int = 10, seed: int = 999) -> dict[str, Any]:
+def evaluation_row(policy: Policy, env_id: str, rate: float, targets: int = 11, episodes: int = 10, seed: int = 999,
+                   workers: int = 1  # processes, started before the clock is
+                   ) -> dict[str, Any]:
     "Rollouts of a policy, making the environments included; once, since they take long."
     wanted = list(np.linspace(*policy.rtg_range, targets))
-    own = own_stepping(policy, env_id, wanted[:2], seed)
-    made = []
-    memory = peak_memory(lambda: made.append(_timed(rollouts, policy, env_id, wanted, episodes, seed)), policy.device)
+    own, made = own_stepping(policy, env_id, wanted[:2], seed), []
+    with parallel_config(n_jobs=workers):
+        rollouts(policy, env_id, [0.0] * workers, 1, seed)
+        memory = peak_memory(lambda: made.append(_timed(rollouts, policy, env_id, wanted, episodes, seed)), policy.device)
     seconds, frame = made[0]
-    steps = int(frame["length"].max()) * len(frame)  # all go on until the last has finished
+    steps = int(frame["length"].sum())
     c = policy.actor.config
     network = sum(pass_flops(c, len(frame), 1, 0, folds=0.0).values()) / len(frame) / rate
     return row(dict.fromkeys(("median", "low", "high"), seconds / steps), own, 1, memory, own_steps_per_second=1 / own,
-               network_limit=network, episodes=len(frame), seconds=seconds)
+               network_limit=network, episodes=len(frame), workers=workers, seconds=seconds)
 
 
 def _timed(f: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
@@ -712,16 +717,18 @@ def compare(trainer: Trainer, budget: float = 1.0,
     c, t, device = trainer.config, trainer.trajectories, trainer.device
     naive, policy = NaiveLearner(aligning(c, t, device).learner, t, trainer.normaliser), policy_of(trainer)
     rows, plain = torch.randint(t.n_steps, (256,)).tolist(), Trainer(imitation(c), t, device)
-    compiled = aligning(c, t, device)
-    compile_losses(compiled.learner, backend=backend)
+    compiled, found = aligning(c, t, device), dict[str, dict[str, Any]]()
     seen, asked = np.zeros((8, t.obs_dim)), np.full(8, 1000.0)
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         "naive step": (stepper(naive), stepper(trainer)),
-        "our step, compiled": (stepper(compiled), stepper(trainer)),
         "naive batch of 256": (partial(naive_batch, t, trainer.normaliser, c, naive.best, rows),
                                partial(trainer.learner.windows.sample, 256, trainer.learner.generator)),
         "naive actions in 8 episodes": (partial(NaivePolicy(policy).act, seen, asked), partial(policy.act, seen, asked))}
-    found: dict[str, dict[str, Any]] = {}
+    try:
+        compile_losses(compiled.learner, backend=backend)
+        pairs["our step, compiled"] = stepper(compiled), stepper(trainer)
+    except InputError as e:
+        found["our step, compiled"] = {"missing": str(e)}
     try:
         pairs["Hugging Face, imitation"] = (huggingface_step(plain), stepper(plain))
     except ImportError:
@@ -753,7 +760,7 @@ BENCH: dict[str, dict[str, Any]] = {
                   growth={"batch": (16, 32, 64), "width": (64, 128), "context": (5, 10)}, seeds=(1,))}
 
 
-MEASURED = ("batch", "critic_step", "train_step", "act", "evaluation", "growth", "others")
+MEASURED = ("batch", "critic_step", "train_step", "act", "evaluation", "evaluation_shared", "growth", "others")
 
 
 def processor() -> str:
@@ -787,6 +794,7 @@ def bench(scale: str = "tiny",  # a key of BENCH
             "batch": lambda: batch_row(trainer, bandwidth, budget=budget), "critic_step": lambda: critic_row(trainer, rate, budget),
             "train_step": lambda: step_row(trainer, rate, budget), "act": lambda: act_row(policy, budget),
             "evaluation": lambda: evaluation_row(policy, ENV, rate, sizes["targets"], sizes["episodes"]),
+            "evaluation_shared": lambda: evaluation_row(policy, ENV, rate, sizes["targets"], sizes["episodes"], workers=cpu_count()),
             "growth": lambda: [r for over, values in sizes["growth"].items() for r in growth(c, t, over, values, rate, where, budget)]
             + growth_over_seeds(c, t, sizes["seeds"], rate, where, budget),
             "others": lambda: compare(trainer, budget, sizes["backend"])}
@@ -799,7 +807,7 @@ def bench(scale: str = "tiny",  # a key of BENCH
 
 # %% ../nbs/29_bench.ipynb #3791012a
 LABELS = {"batch": "batch of windows", "critic_step": "critic's step", "train_step": "training step", "evaluation": "environment step",
-          "act": "one action, one core"}
+          "evaluation_shared": "the same, all cores", "act": "one action, one core"}
 
 
 def duration(seconds: float) -> str:
@@ -824,9 +832,9 @@ def bench_table(b: dict[str, Any]  # from `bench`
     if step := b.get("train_step"):
         out.append(f"a training step: {step['flops'] / 1e9:,.3g} GFLOP are necessary, {step['flops_done'] / 1e9:,.3g} are done "
                    f"({step['flops_done'] / step['flops']:.2f} times)")
-    if ev := b.get("evaluation"):
-        out.append(f"evaluation: {ev['samples_per_second']:,.0f} environment steps/s; the environments alone {ev['own_steps_per_second']:,.0f}/s, "
-                   f"{1 / ev['ratio']:.0%} of the time")
+    for ev in (b[key] for key in ("evaluation", "evaluation_shared") if key in b):
+        out.append(f"evaluation: {ev['samples_per_second']:,.0f} environment steps/s in {ev.get('workers', 1)} process(es); the environments alone, one "
+                   f"after the other, {ev['own_steps_per_second']:,.0f}/s: {1 / ev['ratio']:.0%}")
     out += textwrap.wrap("GFLOP/s: " + ", ".join(f"{k} {v / 1e9:,.0f}" for k, v in b["rates"].items()), 100)
     if growth := b.get("growth"):
         out += ["", "growth of the training step (time, ratio)"]

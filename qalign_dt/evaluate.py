@@ -5,12 +5,15 @@
 # %% ../nbs/19_evaluate.ipynb #d7f34a55
 from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
 import pandas as pd
+from gymnasium.envs.registration import EnvSpec
+from joblib import Parallel, delayed, effective_n_jobs
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
@@ -57,6 +60,8 @@ class Agent(Protocol):
             target_return: Any  # (n,) raw returns wanted from this step on
             ) -> np.ndarray: ...  # (n, A) in [-1, 1]
 
+    # and, where an agent can forget some of its episodes:  keep(self, rows) -> None, rows (n,) bool; else it is asked about all to the end
+
 
 def sizes(policy: Policy | Agent) -> tuple[int, int]:  # S, A
     "How many numbers an observation and an action have."
@@ -84,11 +89,10 @@ def rollouts_at(policy: Policy | Agent, env_id: str, targets: Any,  # see `rollo
     "The same in environment seeds of the caller's choice."
     targets, seeds = as_targets(targets), list(env_seeds)
     wanted, env_seeds = np.repeat(targets, len(seeds)), seeds * len(targets)
-    envs = gym.vector.SyncVectorEnv([lambda: _single(env_id, policy)] * len(wanted))
-    try:
-        returns, lengths = _run(policy, envs, wanted, env_seeds)
-    finally:
-        envs.close()
+    returns, lengths, workers = np.empty(len(wanted)), np.empty(len(wanted), int), Parallel()
+    shares = [slice(i, None, n) for n in [min(effective_n_jobs(workers.n_jobs), len(wanted))] for i in range(n)]
+    for share, done in zip(shares, workers(delayed(_run)(policy, env_id, wanted[s], env_seeds[s], gym.registry.get(env_id)) for s in shares)):
+        returns[share], lengths[share] = done
     frame = pd.DataFrame({"target": wanted, "env_seed": env_seeds, "return": returns, "length": lengths})
     try:
         return frame.assign(score=normalized_score(env_id, returns))
@@ -106,19 +110,29 @@ def _single(env_id: str, policy: Policy | Agent) -> gym.Env:
     return env
 
 
-def _run(policy: Policy | Agent, envs: gym.vector.SyncVectorEnv, wanted: np.ndarray, env_seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    "Step all environments until each has finished one episode."
+def _run(policy: Policy | Agent, env_id: str, wanted: np.ndarray, env_seeds: Sequence[int],
+         spec: EnvSpec | None = None  # for another process, where the environment may not be registered
+         ) -> tuple[np.ndarray, np.ndarray]:  # returns, lengths
+    "Step side by side until every episode is over."
+    if spec:
+        gym.registry.setdefault(env_id, spec)
     returns, lengths, running = np.zeros(len(wanted)), np.zeros(len(wanted), int), np.ones(len(wanted), bool)
-    limit = envs.envs[0].spec.max_episode_steps if envs.envs[0].spec else None
-    observations, _ = envs.reset(seed=list[int | None](env_seeds))
-    policy.reset()
-    with progress(limit, "evaluation") as bar:
+    asked = running.copy()  # the episodes that the policy is asked about
+    with ExitStack() as stack:
+        envs = [stack.enter_context(closing(_single(env_id, policy))) for _ in wanted]
+        bar = stack.enter_context(progress(envs[0].spec.max_episode_steps if envs[0].spec else None, "evaluation"))
+        observations = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, env_seeds)])
+        policy.reset()
         while running.any():
-            actions = policy.act(observations, wanted - returns)
-            observations, rewards, terminated, truncated, _ = envs.step(actions)
-            returns += rewards * running
-            lengths += running
-            running &= ~(terminated | truncated)
+            for i, action in zip(np.flatnonzero(asked), policy.act(observations[asked], (wanted - returns)[asked])):
+                if running[i]:
+                    observations[i], reward, terminated, truncated, _ = envs[i].step(action)
+                    returns[i] += reward
+                    lengths[i] += 1
+                    running[i] = not (terminated or truncated)
+            if hasattr(policy, "keep") and (asked != running).any():
+                policy.keep(running[asked])
+                asked = running.copy()
             bar.update(1)
     policy.reset()
     return returns, lengths

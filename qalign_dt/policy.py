@@ -88,9 +88,26 @@ class _Readers:
         "Read a checkpoint of the official code, or a Decision Transformer's; see `policy_from_official`."
         return policy_from_official(path, env, **options)
 
+
+class _Memory(_Readers):
+    "The last K steps of `n` episodes."
+    _window: dict[str, torch.Tensor]  # see `empty_window`; empty before the first step
+    _step: int
+    _correction: Any  # (n,), see `correction_of`, or 0
+
+    def reset(self) -> None:
+        "Forget the episode; the next `act` is its first step."
+        self._window, self._step, self._correction = {}, 0, 0.0
+
+    def keep(self, rows: np.ndarray  # (n,) bool
+             ) -> None:
+        "Go on with these episodes only; the next `act` is given theirs."
+        self._window = {name: tensor[torch.from_numpy(rows).to(tensor.device)] for name, tensor in self._window.items()}
+        self._correction = self._correction[rows] if np.ndim(self._correction) else self._correction
+
 # %% ../nbs/14_policy.ipynb #eed36451
 @dataclass(eq=False)
-class Policy(_Readers):
+class Policy(_Memory):
     "A return-conditioned policy with its memory; `reset`, then `act` once a step."
     actor: Actor
     normaliser: Normaliser
@@ -107,10 +124,6 @@ class Policy(_Readers):
     @property
     def device(self) -> torch.device:
         return self.actor.embed_return.weight.device
-
-    def reset(self) -> None:
-        "Forget the episode; the next `act` is its first step."
-        self._window, self._step = dict[str, torch.Tensor](), 0
 
     def act(self, obs: np.ndarray,  # (S,) or (n, S) raw observation
             target_return: float | np.ndarray  # raw return wanted from this step on: a number, or (n,)

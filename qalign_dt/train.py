@@ -290,6 +290,12 @@ class ActorLearner:
 # %% ../nbs/17_train.ipynb #d49c0124
 def compile_losses(learner: ActorLearner, **options: Any) -> None:  # of torch.compile
     "Have PyTorch's compiler fuse both losses, networks and gradients included: the first steps take a minute or more, the others less than before."
+    try:
+        torch.compile(lambda x: x.sin() + 1, **options)(torch.ones(8, device=next(learner.actor.parameters()).device))
+    except Exception as e:  # of many kinds, by the tool that is missing
+        why = str(e).partition("\n")[0].strip()
+        raise InputError(f"PyTorch cannot compile on this machine ({why}); install a C++ compiler (on Debian: apt install g++), or train without "
+                         "compile") from e
     learner.losses = torch.compile(actor_loss, dynamic=False, **options), torch.compile(critic_loss, dynamic=False, **options)
 
 
