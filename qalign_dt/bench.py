@@ -374,7 +374,7 @@ def own_stepping(policy: Policy, env_id: str, targets: Sequence[float], seed: in
         env.close()
     return seconds / (len(envs) * len(recorder.actions))
 
-
+# %% ../nbs/29_bench.ipynb #c731cec1
 def evaluation_row(policy: Policy, env_id: str, rate: float, targets: int = 11, episodes: int = 10, seed: int = 999,
                    workers: int = 1  # processes, started before the clock is
                    ) -> dict[str, Any]:
@@ -833,8 +833,8 @@ def bench_table(b: dict[str, Any]  # from `bench`
         out.append(f"a training step: {step['flops'] / 1e9:,.3g} GFLOP are necessary, {step['flops_done'] / 1e9:,.3g} are done "
                    f"({step['flops_done'] / step['flops']:.2f} times)")
     for ev in (b[key] for key in ("evaluation", "evaluation_shared") if key in b):
-        out.append(f"evaluation: {ev['samples_per_second']:,.0f} environment steps/s in {ev.get('workers', 1)} process(es); the environments alone, one "
-                   f"after the other, {ev['own_steps_per_second']:,.0f}/s: {1 / ev['ratio']:.0%}")
+        out.append(f"evaluation, processes {ev.get('workers', 1)}: {ev['samples_per_second']:,.0f} environment steps/s; the environments alone "
+                   f"{ev['own_steps_per_second']:,.0f}/s: {1 / ev['ratio']:.0%}")
     out += textwrap.wrap("GFLOP/s: " + ", ".join(f"{k} {v / 1e9:,.0f}" for k, v in b["rates"].items()), 100)
     if growth := b.get("growth"):
         out += ["", "growth of the training step (time, ratio)"]

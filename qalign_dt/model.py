@@ -47,13 +47,13 @@ class ActorConfig:
 READ = {"all": slice(0, 3), "both": slice(1, 3), "actions": slice(1, 2), "newest": slice(1, 2)}  # token types: return, state, action
 
 
-def pick(x: Tensor,  # (B, 3K, ...) something of every token
+def pick(x: Tensor,  # (B, L, ...) something of every token; L = 3K, or without the newest action 3K-1
          read: str  # a key of READ
          ) -> Tensor:  # (B, n, ...)
     "The tokens that are read."
-    if read == "all":
-        return x
-    return (x[:, -3:] if read == "newest" else x).unflatten(1, (-1, 3))[:, :, READ[read]].flatten(1, 2)
+    if read == "both":
+        return x.unflatten(1, (-1, 3))[:, :, 1:].flatten(1, 2)
+    return x if read == "all" else x[:, 1::3] if read == "actions" else x[:, 1::3][:, -1:]
 
 
 def causal(x: Tensor  # (B, L, ...)
@@ -191,17 +191,19 @@ class Actor(nn.Module):
         time = self.embed_timestep(timesteps)  # (B, K, width)
         rtg = torch.zeros_like(rtg) if self.config.blind else rtg
         tokens = torch.stack([self.embed_return(rtg) + time, self.embed_state(states) + time, self.embed_action(actions) + time], 2)
-        x = self.drop(self.embed_norm(tokens.flatten(1, 2)))  # (B, 3K, width)
-        real, visible = padding_masks(mask) if mask is not None and self.config.mask_padding else (None, None)
+        last = None if read == "both" or self.config.backbone in ("dc", "dt") else -1
+        x = self.drop(self.embed_norm(tokens.flatten(1, 2)[:, :last]))  # (B, 3K or 3K-1, width)
+        real, visible = padding_masks(mask, last) if mask is not None and self.config.mask_padding else (None, None)
         for i, block in enumerate(self.blocks):
             x = block(x, real, visible, read if i + 1 == len(self.blocks) else "all")
         x = self.norm_out(x).unflatten(1, (-1, 2 if read == "both" else 1))  # (B, K or 1, types that are read, width)
         return torch.tanh(self.predict_action(x[:, :, 0])), self.predict_state(x[:, :, 1]) if read == "both" else None
 
 # %% ../nbs/11_model.ipynb #5b4e1a56
-def padding_masks(mask: Tensor  # (B, K) 1 for real steps
-                  ) -> tuple[Tensor, Tensor]:  # (B, 3K, 1) float; (B, 3K, 3K) bool
+def padding_masks(mask: Tensor,  # (B, K) 1 for real steps
+                  last: int | None = None  # -1 leaves the last token out
+                  ) -> tuple[Tensor, Tensor]:  # (B, L, 1) float; (B, L, L) bool; L = 3K or 3K-1
     "What a window's padding means for the blocks: tokens to zero, and who may attend to whom."
-    real = mask.repeat_interleave(3, 1)
+    real = mask.repeat_interleave(3, 1)[:, :last]
     itself = torch.eye(real.shape[1], dtype=torch.bool, device=mask.device)
     return real[..., None], (causal(real) & (real[:, None, :] > 0)) | itself
