@@ -14,7 +14,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,12 +46,12 @@ from .train import ActorLearner, TrainConfig, Trainer, change, compile_losses, e
 # %% auto #0
 __all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'MEASURED', 'LABELS', 'times_of', 'time_of', 'peak_memory',
            'matmul_rate', 'squares', 'model_shapes', 'memory_bandwidth', 'queries', 'pass_flops', 'trained', 'q_flops',
-           'td_flops', 'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'stepper',
-           'precision', 'row', 'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row',
-           'threads', 'act_row', 'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor',
-           'naive_q', 'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation',
-           'huggingface_model', 'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare',
-           'processor', 'bench', 'duration', 'bench_table', 'profile_of']
+           'td_flops', 'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'row',
+           'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row', 'threads', 'act_row',
+           'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor', 'naive_q',
+           'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation', 'huggingface_model',
+           'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare', 'processor', 'bench',
+           'duration', 'bench_table', 'profile_of']
 
 # %% ../nbs/29_bench.ipynb #f0e68305
 def times_of(fs: dict[str, Callable[[], Any]],  # name -> what to call
@@ -291,19 +291,6 @@ def aligning(c: TrainConfig, t: Trajectories, device: torch.device | str = "cpu"
         trainer.sarsa.done = c.critic.steps
     return trainer
 
-
-def stepper(trainer: Trainer | SeedBatch | NaiveLearner) -> Callable[[], Any]:
-    "A full training step; on a GPU in bfloat16, with float32 master weights."
-    def step() -> None:
-        with precision(trainer.device):
-            trainer.step()
-    return step
-
-
-def precision(device: torch.device) -> AbstractContextManager[Any]:
-    "What a step is computed in."
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-
 # %% ../nbs/29_bench.ipynb #9720fa6f
 def row(timing: dict[str, float],  # from `time_of`
         limit: float,  # seconds
@@ -336,7 +323,7 @@ def critic_row(trainer: Trainer, rate: float,  # operations a second
 
 def step_row(trainer: Trainer, rate: float, budget: float = 1.0) -> dict[str, Any]:
     "A full training step, its batch included."
-    step, c = stepper(trainer), trainer.config
+    step, c = trainer.step, trainer.config
     flops = sum(necessary_flops(c).values())
     return row(time_of(step, trainer.device, budget), flops / rate, c.batch_size, peak_memory(step, trainer.device), flops=flops,
                flops_done=counted_flops(step))
@@ -451,12 +438,12 @@ def growth_over_seeds(c: TrainConfig, t: Trajectories, values: Sequence[int], ra
     rows = []
     for n in values:
         trainers = [aligning(replace(c, seed=seed), t, device) for seed in range(n)]
-        apart, flops = [stepper(trainer) for trainer in trainers], n * sum(necessary_flops(_sized(c, t)).values())
+        apart, flops = [trainer.step for trainer in trainers], n * sum(necessary_flops(_sized(c, t)).values())
 
         def one_by_one(apart: list[Callable[[], Any]] = apart) -> None:
             for step in apart:
                 step()
-        for over, step in (("seeds, in a loop", one_by_one), ("seeds, at once", stepper(SeedBatch(trainers)))):
+        for over, step in (("seeds, in a loop", one_by_one), ("seeds, at once", SeedBatch(trainers).step)):
             timing, memory = time_of(step, device, budget), peak_memory(step, device)
             rows.append({"over": over, "value": n} | row(timing, flops / rate, n * c.batch_size, memory, flops=flops))
     return sorted(rows, key=lambda r: r["over"])
@@ -628,7 +615,7 @@ def imitation(c: TrainConfig) -> TrainConfig:
     "The same sizes as a plain Decision Transformer: what other libraries have."
     return change(preset(c.dataset, "dt", seed=c.seed), {
         "actor": dict(backbone="dt", context_length=c.actor.context_length, width=c.actor.width, n_layers=c.actor.n_layers,
-                      n_heads=c.actor.n_heads, dropout=c.actor.dropout), "run": dict(batch_size=c.batch_size)})
+                      n_heads=c.actor.n_heads, dropout=c.actor.dropout, bf16=c.actor.bf16), "run": dict(batch_size=c.batch_size)})
 
 
 def huggingface_model(c: ActorConfig) -> nn.Module:
@@ -654,7 +641,7 @@ def huggingface_step(trainer: Trainer  # of `imitation`
     adam = torch.optim.Adam(model.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay, fused=True)
 
     def step() -> None:
-        with precision(trainer.device):
+        with torch.autocast(trainer.device.type, torch.bfloat16, enabled=c.actor.bf16):
             loss = huggingface_loss(model, learner.windows.sample(c.batch_size, learner.generator))
         adam.zero_grad()
         loss.backward()
@@ -718,19 +705,21 @@ def compare(trainer: Trainer, budget: float = 1.0,
     naive, policy = NaiveLearner(aligning(c, t, device).learner, t, trainer.normaliser), policy_of(trainer)
     rows, plain = torch.randint(t.n_steps, (256,)).tolist(), Trainer(imitation(c), t, device)
     compiled, found = aligning(c, t, device), dict[str, dict[str, Any]]()
+    other_precision = aligning(change(c, {"actor": {"bf16": not c.actor.bf16}}), t, device)
     seen, asked = np.zeros((8, t.obs_dim)), np.full(8, 1000.0)
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-        "naive step": (stepper(naive), stepper(trainer)),
+        "naive step": (naive.step, trainer.step),
+        "our step, float32" if c.actor.bf16 else "our step, bfloat16": (other_precision.step, trainer.step),
         "naive batch of 256": (partial(naive_batch, t, trainer.normaliser, c, naive.best, rows),
                                partial(trainer.learner.windows.sample, 256, trainer.learner.generator)),
         "naive actions in 8 episodes": (partial(NaivePolicy(policy).act, seen, asked), partial(policy.act, seen, asked))}
     try:
         compile_losses(compiled.learner, backend=backend)
-        pairs["our step, compiled"] = stepper(compiled), stepper(trainer)
+        pairs["our step, compiled"] = compiled.step, trainer.step
     except InputError as e:
         found["our step, compiled"] = {"missing": str(e)}
     try:
-        pairs["Hugging Face, imitation"] = (huggingface_step(plain), stepper(plain))
+        pairs["Hugging Face, imitation"] = (huggingface_step(plain), plain.step)
     except ImportError:
         found["Hugging Face, imitation"] = {"missing": "transformers is not installed"}
     for name, (theirs, ours) in pairs.items():
@@ -738,7 +727,7 @@ def compare(trainer: Trainer, budget: float = 1.0,
         found[name] = _ratio(both["theirs"]["median"], both["ours"]["median"])
     if environment_folder().exists():
         try:
-            other, dt = time_d3rlpy(plain.config, t, device), time_of(stepper(plain), device, budget)["median"]
+            other, dt = time_d3rlpy(plain.config, t, device), time_of(plain.step, device, budget)["median"]
             found |= {"d3rlpy, imitation": _ratio(other["seconds"], dt), "d3rlpy, without its batches": _ratio(other["update"], dt)}
         except RunFailed as e:
             found["d3rlpy, imitation"] = {"missing": str(e)}
@@ -781,7 +770,8 @@ def bench(scale: str = "tiny",  # a key of BENCH
     if unknown := [name for name in only if name not in MEASURED]:
         raise InputError(f"measurement {unknown[0]!r}: unknown{near_matches(unknown[0], MEASURED)}")
     where, sizes, started, begin = pick_device(device), BENCH[scale], now(), time.perf_counter()
-    dtype, budget, c = torch.bfloat16 if where.type == "cuda" else torch.float32, sizes["budget"], preset(DATASET, scale=scale)
+    dtype, budget = torch.bfloat16 if where.type == "cuda" else torch.float32, sizes["budget"]
+    c = change(preset(DATASET, scale=scale), {"actor": {"bf16": where.type == "cuda"}})
     with progress(1 + len(only or MEASURED), f"bench {scale}") as bar:
         best, bandwidth = matmul_rate(where, dtype, squares(where), min(budget, 2.0)), memory_bandwidth(where, budget=min(budget, 2.0))
         rate, t = max(best.values()), bench_data(sizes["steps"])

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from joblib import parallel_config
 from matplotlib import pyplot as plt
 
 from . import __version__
@@ -40,16 +41,16 @@ from .seeds import fit_seeds
 from .sources import describe, fetch_d4rl, list_datasets, load_dataset, load_regenerated, regenerated_path
 from .sweep import cancel_sweep, follow_sweep, make_engine, read_sweep, renew, span, status_lines, sweep_logs, sweep_status, table_text
 from .track import PROFILES, Profile, default_profiles, track_velocity
-from .train import METHODS, SCALES, QAlignDT, TrainConfig, preset, pretrain_critic
+from .train import METHODS, SCALES, QAlignDT, TrainConfig, change, preset, pretrain_critic
 
 # %% auto #0
 __all__ = ['Answer', 'finite', 'lines', 'Parser', 'add_command', 'do_data_list', 'do_data_info', 'do_data_make', 'do_data_fetch',
            'do_data_verify', 'do_data_collect', 'add_data', 'settings_and_data', 'do_critic', 'do_train',
            'add_training', 'add_train', 'load_policy_for', 'reach_of', 'reach_text', 'do_evaluate', 'save_curve',
-           'do_align', 'add_rollouts', 'data_of', 'do_calibrate', 'add_data_options', 'add_calibrate', 'do_diagnose',
-           'add_diagnose', 'do_run', 'planned_seeds', 'do_report', 'add_batch', 'do_track', 'add_track', 'do_sweep',
-           'add_sweep', 'do_bench', 'add_bench', 'do_baseline', 'do_import', 'do_export', 'do_parity', 'add_others',
-           'build_parser', 'main']
+           'do_align', 'add_workers', 'workers_of', 'add_rollouts', 'data_of', 'do_calibrate', 'add_data_options',
+           'add_calibrate', 'do_diagnose', 'add_diagnose', 'do_run', 'planned_seeds', 'do_report', 'add_batch',
+           'do_track', 'add_track', 'do_sweep', 'add_sweep', 'do_bench', 'add_bench', 'do_baseline', 'do_import',
+           'do_export', 'do_parity', 'add_others', 'build_parser', 'main']
 
 # %% ../nbs/31_cli.ipynb #127c7300
 Answer = tuple[dict[str, Any], str]  # what --json prints, what is printed otherwise; "ok": False in the first makes the exit code 1
@@ -187,6 +188,7 @@ def do_train(args: argparse.Namespace) -> Answer:
     configs, data = settings_and_data(args, seeds, **({} if args.steps is None else {"steps": args.steps}))
     if args.critic:  # it may have been trained for other than the scale's number of steps
         configs = [replace(c, critic=replace(c.critic, steps=load_critic(args.critic).config.steps)) for c in configs]
+    configs = [change(c, {"actor": {"bf16": args.bf16}}) for c in configs]
     outs = [Path(args.out)/f"seed-{seed}" for seed in seeds] if args.seeds else [Path(args.out)]
     agents = (fit_seeds(configs, data, outs, args.resume, args.device) if args.seeds
               else [QAlignDT(configs[0], data, args.device, args.critic, args.compile).fit(args.out, args.resume)])
@@ -225,6 +227,8 @@ def add_train(commands: Any) -> None:
     add_training(train, "train")
     train.add_argument("--compile", action="store_true",
                        help="have PyTorch's compiler fuse the step: a minute of waiting, then faster; needs a C++ compiler")
+    train.add_argument("--bf16", action="store_true",
+                       help="compute the transformer's blocks in bfloat16: for large networks, on a GPU or a CPU with AMX")
     train.add_argument("--critic", metavar="DIR",
                        help="a critic that `qalign-dt critic` made for the same data set, scale and seed: spares its training")
     train.add_argument("--seeds", metavar="A-B", help="several seeds as one batched computation, e.g. 0-7; DIR gets a folder for each")
@@ -296,6 +300,16 @@ def do_align(args: argparse.Namespace) -> Answer:
     return answer, table.to_string(index=False, float_format="{:,.1f}".format) + "\n\n" + lines(curve.metrics) + reach_text(policy) + made
 
 # %% ../nbs/31_cli.ipynb #5b84e571
+def add_workers(part: Parser) -> None:
+    part.add_argument("--workers", type=int, default=1, metavar="N", help="processes that share the episodes (default: %(default)s)")
+
+
+def workers_of(args: argparse.Namespace) -> int:
+    if (n := getattr(args, "workers", 1)) < 1:
+        raise InputError(f"--workers {n}: give at least 1")
+    return n
+
+
 def add_rollouts(commands: Any) -> None:
     "Register `evaluate` and `align`."
     evaluate = add_command(commands, "evaluate", do_evaluate, "Ask a policy for returns and show what it delivers.",
@@ -311,6 +325,7 @@ def add_rollouts(commands: Any) -> None:
         part.add_argument("--seed", type=int, default=0, metavar="N", help="of the evaluation, not of the training (default: %(default)s)")
         part.add_argument("--env", metavar="ID", help="a Gymnasium environment (default: the one the data came from)")
         part.add_argument("--uncalibrated", action="store_true", help="leave the policy's calibration aside")
+        add_workers(part)
 
 # %% ../nbs/31_cli.ipynb #e0c08718
 def data_of(policy: Policy, args: argparse.Namespace) -> Trajectories:
@@ -349,6 +364,7 @@ def add_calibrate(commands: Any) -> None:
     part.add_argument("policy", metavar="DIR", help="the folder that `qalign-dt train` wrote")
     part.add_argument("--targets", type=int, default=13, metavar="N", help="requests over the whole dial (default: %(default)s)")
     part.add_argument("--episodes", type=int, default=20, metavar="N", help="for each request (default: %(default)s)")
+    add_workers(part)
     part.add_argument("--seed", type=int, default=1, metavar="N", help="of these episodes; evaluate with another (default: %(default)s)")
     part.add_argument("--check", type=int, default=5, metavar="N",
                       help="wanted returns to try before and after, with the next seed; 0: none (default: %(default)s)")
@@ -594,7 +610,8 @@ def main(argv: Sequence[str] | None = None  # arguments; the process's own by de
         build_parser().parse_args(argv, args)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OutOfReach)  # the answer says it
-            answer, text = args.run(args)
+            with parallel_config(n_jobs=workers_of(args)):
+                answer, text = args.run(args)
         print(json.dumps(finite(as_plain(answer)), allow_nan=False) if args.json else text, flush=True)
         return int(answer.get("ok") is False)
     except InputError as e:

@@ -4,7 +4,8 @@
 
 # %% ../nbs/11_model.ipynb #892714a4
 from __future__ import annotations
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class ActorConfig:
     max_episode_steps: int = 1000  # rows of the time embedding
     mask_padding: bool = True  # False: attend to padding, as the reference does
     blind: bool = False  # True: the return-to-go is hidden from the network, which makes it behaviour cloning
+    bf16: bool = field(default=False, metadata={"since": "0.2"})  # True: the blocks compute in bfloat16; weights, sums and heads in float32
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -102,9 +104,9 @@ class ConvAttention(nn.Module):
         "Queries, keys and values, side by side."
         if not self.convolve:
             return self.qkv(x)
-        x = F.pad(x, (0, 1), value=1.0)  # (B, L, width+1)
+        x, kernel = F.pad(x, (0, 1), value=1.0), self.kernel()  # (B, L, width+1)
         x = F.pad(x if real is None else x * real, (0, 0, self.kernel_size - 1, 0))
-        return F.conv2d(x.mT.unsqueeze(2), self.kernel(), self.conv.bias).squeeze(2).mT
+        return F.conv2d(x.mT.unsqueeze(2).to(kernel.dtype), kernel, self.conv.bias.to(kernel.dtype)).squeeze(2).mT
 
     def forward(self, x: Tensor,  # (B, L, width)
                 real: Tensor | None,  # (B, L, 1) 0 at padding; None: no padding
@@ -194,8 +196,9 @@ class Actor(nn.Module):
         last = None if read == "both" or self.config.backbone in ("dc", "dt") else -1
         x = self.drop(self.embed_norm(tokens.flatten(1, 2)[:, :last]))  # (B, 3K or 3K-1, width)
         real, visible = padding_masks(mask, last) if mask is not None and self.config.mask_padding else (None, None)
-        for i, block in enumerate(self.blocks):
-            x = block(x, real, visible, read if i + 1 == len(self.blocks) else "all")
+        with torch.autocast(x.device.type, torch.bfloat16) if self.config.bf16 else nullcontext():
+            for i, block in enumerate(self.blocks):
+                x = block(x, real, visible, read if i + 1 == len(self.blocks) else "all")
         x = self.norm_out(x).unflatten(1, (-1, 2 if read == "both" else 1))  # (B, K or 1, types that are read, width)
         return torch.tanh(self.predict_action(x[:, :, 0])), self.predict_state(x[:, :, 1]) if read == "both" else None
 
