@@ -182,6 +182,8 @@ def do_critic(args: argparse.Namespace) -> Answer:
 def do_train(args: argparse.Namespace) -> Answer:
     begin = time.monotonic()
     seeds = span(args.seeds) if args.seeds else [args.seed]
+    if args.workers > 1 and not args.seeds:
+        raise InputError(f"--workers {args.workers}: one run is one process; give several with --seeds")
     for name in ("critic", "compile"):
         if args.seeds and getattr(args, name):
             raise InputError(f"--{name} is one seed's, --seeds are several; leave one out")
@@ -232,6 +234,8 @@ def add_train(commands: Any) -> None:
     train.add_argument("--critic", metavar="DIR",
                        help="a critic that `qalign-dt critic` made for the same data set, scale and seed: spares its training")
     train.add_argument("--seeds", metavar="A-B", help="several seeds as one batched computation, e.g. 0-7; DIR gets a folder for each")
+    train.add_argument("--workers", type=int, default=1, metavar="N",
+                       help="with --seeds, on a CPU: so many seeds at a time, each in a process of its own (default: %(default)s)")
 
 # %% ../nbs/31_cli.ipynb #ee7337d7
 def load_policy_for(args: argparse.Namespace) -> tuple[Any, str]:  # the policy, of whatever kind; the environment's id

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def progress(total: int,  # how many steps make the whole
              ) -> tqdm:  # use as a context manager; `.update(n)`, `.set_postfix_str(s)`
     "A progress bar on stderr, or where `QALIGN_DT_PROGRESS` points (`off`, or a path)."
     where = os.environ.get("QALIGN_DT_PROGRESS", "")
-    if where == "off":
+    if where == "off" or parent_process() is not None:  # several processes' bars would overwrite each other
         return tqdm(total=total, disable=True)
     file = open(where, "a", buffering=1) if where else sys.stderr
     return tqdm(total=total, desc=what, initial=initial, file=file, dynamic_ncols=True, mininterval=0.5 if file.isatty() else 10,

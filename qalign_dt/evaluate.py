@@ -89,7 +89,7 @@ def rollouts_at(policy: Policy | Agent, env_id: str, targets: Any,  # see `rollo
     "The same in environment seeds of the caller's choice."
     targets, seeds = as_targets(targets), list(env_seeds)
     wanted, env_seeds = np.repeat(targets, len(seeds)), seeds * len(targets)
-    returns, lengths, workers = np.empty(len(wanted)), np.empty(len(wanted), int), Parallel()
+    returns, lengths, workers = np.empty(len(wanted)), np.empty(len(wanted), int), Parallel(max_nbytes=None)
     shares = [slice(i, None, n) for n in [min(effective_n_jobs(workers.n_jobs), len(wanted))] for i in range(n)]
     for share, done in zip(shares, workers(delayed(_run)(policy, env_id, wanted[s], env_seeds[s], gym.registry.get(env_id)) for s in shares)):
         returns[share], lengths[share] = done

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from joblib import Parallel, delayed, effective_n_jobs
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .align import Levels, actor_loss, critic_loss
-from .core import InputError, as_plain
+from .core import InputError, as_plain, progress
 from .critic import sarsa_loss
 from .data import Batch, Trajectories
 from .train import QAlignDT, TrainConfig, Trainer, end_warmup, load_checkpoint, open_run, run_training, schedule
@@ -267,8 +268,17 @@ def fit_seeds(configs: Sequence[TrainConfig],  # of one data set; see `check_ali
               resume: bool = False,  # continue what is there
               device: str = "auto"
               ) -> list[QAlignDT]:
-    "Train several runs as one."
+    "Train several runs as one, or one in each process, if joblib is told to use several."
     check_alike(configs)
+    processes = Parallel(return_as="generator", max_nbytes=None)
+    if effective_n_jobs(processes.n_jobs) > 1:
+        runs = [(c, dataset, out, resume, device) for c, out in zip(configs, outs if outs is not None else [None] * len(configs))]
+        agents = []
+        with progress(len(runs), "runs") as bar:
+            for agent in processes(delayed(_fit_one)(*run) for run in runs):
+                agents.append(agent)
+                bar.update(1)
+        return agents
     agents = [QAlignDT(c, dataset, device) for c in configs]
     folders = [open_run(out, a.trainer, resume) for out, a in zip(outs, agents)] if outs is not None else [None] * len(agents)
     for agent, folder in zip(agents, folders):
@@ -281,3 +291,7 @@ def fit_seeds(configs: Sequence[TrainConfig],  # of one data set; see `check_ali
             agent.save(folder)
     batch.apart()
     return agents
+
+
+def _fit_one(c: TrainConfig, dataset: Trajectories, out: str | Path | None, resume: bool, device: str) -> QAlignDT:
+    return QAlignDT(c, dataset, device).fit(out, resume)
