@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from joblib import cpu_count, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -725,6 +725,10 @@ def compare(trainer: Trainer, budget: float = 1.0,
     for name, (theirs, ours) in pairs.items():
         both = times_of({"theirs": theirs, "ours": ours}, device, budget)
         found[name] = _ratio(both["theirs"]["median"], both["ours"]["median"])
+    if device.type == "cpu" and (cores := cpu_count()) > 1:
+        ours = time_of(trainer.step, device, budget)["median"]
+        each = Parallel(cores, max_nbytes=None)(delayed(_step_alone)(c, min(t.n_steps, 20_000), 2 * budget) for _ in range(cores))
+        found[f"{cores} seeds, a core each, a step"] = _ratio(float(np.mean(each)) / cores, ours)
     if environment_folder().exists():
         try:
             other, dt = time_d3rlpy(plain.config, t, device), time_of(plain.step, device, budget)["median"]
@@ -734,6 +738,10 @@ def compare(trainer: Trainer, budget: float = 1.0,
     else:
         found["d3rlpy, imitation"] = {"missing": "not installed; qalign-dt baseline installs it"}
     return found
+
+
+def _step_alone(c: TrainConfig, steps: int, budget: float) -> float:  # seconds
+    return time_of(aligning(c, bench_data(steps)).step, "cpu", budget)["median"]
 
 
 def _ratio(theirs: float, ours: float) -> dict[str, float]:

@@ -294,4 +294,5 @@ def fit_seeds(configs: Sequence[TrainConfig],  # of one data set; see `check_ali
 
 
 def _fit_one(c: TrainConfig, dataset: Trajectories, out: str | Path | None, resume: bool, device: str) -> QAlignDT:
-    return QAlignDT(c, dataset, device).fit(out, resume)
+    begun = resume and out is not None and (Path(out)/"run.json").exists()  # the last ones may have been waiting for a process
+    return QAlignDT(c, dataset, device).fit(out, begun)
