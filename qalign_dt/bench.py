@@ -726,9 +726,9 @@ def compare(trainer: Trainer, budget: float = 1.0,
         both = times_of({"theirs": theirs, "ours": ours}, device, budget)
         found[name] = _ratio(both["theirs"]["median"], both["ours"]["median"])
     if device.type == "cpu" and (cores := cpu_count()) > 1:
-        ours = time_of(trainer.step, device, budget)["median"]
+        together = time_of(trainer.step, device, budget)["median"]
         each = Parallel(cores, max_nbytes=None)(delayed(_step_alone)(c, min(t.n_steps, 20_000), 2 * budget) for _ in range(cores))
-        found[f"{cores} seeds, a core each, a step"] = _ratio(float(np.mean(each)) / cores, ours)
+        found[f"{cores} seeds, a core each, a step"] = _ratio(float(np.mean(each)) / cores, together)
     if environment_folder().exists():
         try:
             other, dt = time_d3rlpy(plain.config, t, device), time_of(plain.step, device, budget)["median"]
