@@ -740,7 +740,7 @@ def compare(trainer: Trainer, budget: float = 1.0,
         found["d3rlpy, imitation"] = {"missing": "not installed; qalign-dt baseline installs it"}
     return found
 
-
+# %% ../nbs/29_bench.ipynb #6ed13ea5
 def _step_alone(c: TrainConfig, steps: int, budget: float) -> float:  # seconds
     return time_of(aligning(c, bench_data(steps)).step, "cpu", budget)["median"]
 
