@@ -89,9 +89,10 @@ def rollouts_at(policy: Policy | Agent, env_id: str, targets: Any,  # see `rollo
     "The same in environment seeds of the caller's choice."
     targets, seeds = as_targets(targets), list(env_seeds)
     wanted, env_seeds = np.repeat(targets, len(seeds)), seeds * len(targets)
-    returns, lengths, workers = np.empty(len(wanted)), np.empty(len(wanted), int), Parallel(max_nbytes=None)
-    shares = [slice(i, None, n) for n in [min(effective_n_jobs(workers.n_jobs), len(wanted))] for i in range(n)]
-    for share, done in zip(shares, workers(delayed(_run)(policy, env_id, wanted[s], env_seeds[s], gym.registry.get(env_id)) for s in shares)):
+    returns, lengths, processes = np.empty(len(wanted)), np.empty(len(wanted), int), Parallel(max_nbytes=None)
+    n, spec = min(effective_n_jobs(processes.n_jobs), len(wanted)), gym.registry.get(env_id)
+    shares = [slice(i, None, n) for i in range(n)]  # every n-th episode
+    for share, done in zip(shares, processes(delayed(_run)(policy, env_id, wanted[s], env_seeds[s], spec) for s in shares)):
         returns[share], lengths[share] = done
     frame = pd.DataFrame({"target": wanted, "env_seed": env_seeds, "return": returns, "length": lengths})
     try:
