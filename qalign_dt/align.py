@@ -4,7 +4,6 @@
 
 # %% ../nbs/15_align.ipynb #0e128110
 from __future__ import annotations
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -178,13 +177,13 @@ def actor_loss(actor: Actor,
                noise: Tensor,  # (B, 1, 1) or (B, K, 1) standard normal draws
                c: AlignConfig,
                levels: Levels,  # changed in place
-               imitator: Actor | None = None  # what raised requests are anchored to; None: the data
+               imitator: Actor | None = None,  # what raised requests are anchored to; None: the data
+               dropout: Tensor | None = None  # (1, n), or (2, n) if the passes do not share it; None: nothing is dropped
                ) -> tuple[Tensor, dict[str, Tensor]]:
     "The actor's whole objective on one batch, and its parts."
     rtg, alone = batch.rtg[:, :-1], critic is None or not c.guided  # (B, K, 1)
-    same = c.same_dropout and not alone and actor.drop.p > 0  # both passes draw the same masks
-    with torch.random.fork_rng(_cuda_devices(rtg)) if same else nullcontext():
-        actions, states = actor(rtg, batch.states, batch.actions, batch.timesteps, batch.padding)
+    first, second = (None, None) if dropout is None else (dropout[0], dropout[0 if c.same_dropout else 1])
+    actions, states = actor(rtg, batch.states, batch.actions, batch.timesteps, batch.padding, dropout=first)
     loss, info = supervised_loss(actions, states, batch)
     if alone:
         return c.eta * loss, info
@@ -193,8 +192,7 @@ def actor_loss(actor: Actor,
         total = c.eta * loss + c.eta2 * guide
     else:
         asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
-        read = "both" if same else "actions"  # the same masks need the same shapes
-        perturbed, _ = actor(asked, batch.states, batch.actions, batch.timesteps, batch.padding, read)
+        perturbed, _ = actor(asked, batch.states, batch.actions, batch.timesteps, batch.padding, "actions", second)
         order, unit, more = _order_term(critic, batch, actions, perturbed, asked, c, levels)
         anchor = anchor_loss(perturbed, batch, asked, imitator)
         total, more["anchor_loss"] = c.eta * loss + c.eta2 * order / unit + c.anchor * anchor, anchor.detach()
@@ -215,14 +213,11 @@ def _order_term(critic: TwinQ, batch: Batch, actions: Tensor, perturbed: Tensor,
     levels.order = info["order_loss"].abs() if levels.order is None else 0.99 * levels.order + 0.01 * info["order_loss"].abs()
     return order, levels.order + 1e-6, info
 
-
-def _cuda_devices(x: Tensor) -> list[int]:
-    return [x.device.index or 0] if x.is_cuda else []
-
 # %% ../nbs/15_align.ipynb #d5c080e5
 def next_actions(ema_actor: Actor,  # slowly following copy of the actor
                  batch: Batch,
-                 c: AlignConfig
+                 c: AlignConfig,
+                 dropout: Tensor | None = None  # (n,); None: nothing is dropped
                  ) -> Tensor:  # (B, K, A)
     "What the policy would do at each step of the window if it were asked for more."
     rtg = batch.rtg[:, :-1]
@@ -231,7 +226,7 @@ def next_actions(ema_actor: Actor,  # slowly following copy of the actor
             rtg = rtg + ((rtg[:, -1:] + c.target_rtg).clamp(max=c.rtg_high) - rtg[:, -1:]).clamp(min=0)
         else:
             rtg = shift_into_range(rtg + c.target_rtg, c)
-    return ema_actor(rtg, batch.states, batch.actions, batch.timesteps, batch.padding, "actions")[0]
+    return ema_actor(rtg, batch.states, batch.actions, batch.timesteps, batch.padding, "actions", dropout)[0]
 
 # %% ../nbs/15_align.ipynb #87cdfeb8
 def td_target(rewards: Tensor,  # (B, K)
@@ -256,11 +251,12 @@ def critic_loss(critic: TwinQ,
                 ema_actor: Actor,  # slowly following copy of the actor
                 batch: Batch,
                 cc: CriticConfig,
-                c: AlignConfig
+                c: AlignConfig,
+                dropout: Tensor | None = None  # (n,) of the slow actor; None: nothing is dropped
                 ) -> tuple[Tensor, dict[str, Tensor]]:  # mean squared TD error in units of the critic's `unit` squared
     "Temporal-difference loss on the window's steps, next actions at the raised request."
     with torch.no_grad():
-        q_next = clamped(target(batch.states, next_actions(ema_actor, batch, c)).amin(0), cc.clamp_target)  # (B, K)
+        q_next = clamped(target(batch.states, next_actions(ema_actor, batch, c, dropout)).amin(0), cc.clamp_target)  # (B, K)
         y = td_target(batch.rewards[..., 0] + cc.reward_shift, batch.dones[..., 0], q_next, cc.gamma, c.k_step)
     use = batch.mask.clone()
     use[:, -1] *= batch.dones[:, -1, 0]

@@ -478,7 +478,8 @@ def naive_batch(t: Trajectories, normaliser: Normaliser, c: TrainConfig,
 # %% ../nbs/29_bench.ipynb #a4c4f888
 def naive_mix(mix: ConvAttention, x: Tensor,  # (B, L, width)
               real: Tensor,  # (B, L, 1)
-              visible: Tensor  # (B, L, L)
+              visible: Tensor,  # (B, L, L)
+              dropout: float
               ) -> Tensor:  # (B, L, width)
     "Convolved attention, written out."
     qkv = mix.qkv(x)  # (B, L, 3*width)
@@ -487,21 +488,21 @@ def naive_mix(mix: ConvAttention, x: Tensor,  # (B, L, width)
         qkv = F.conv1d(before, mix.conv.weight, mix.conv.bias, groups=3).mT + (qkv * real if mix.residual else 0.0)
     q, k, v = (part.unflatten(-1, (mix.n_heads, -1)).transpose(1, 2) for part in qkv.chunk(3, -1))  # (B, heads, L, width/heads)
     scores = q @ k.mT / math.sqrt(q.shape[-1])  # (B, heads, L, L)
-    weights = F.dropout(scores.masked_fill(~visible[:, None], -math.inf).softmax(-1), mix.dropout, mix.training)
+    weights = F.dropout(scores.masked_fill(~visible[:, None], -math.inf).softmax(-1), dropout)
     return mix.out((weights @ v).transpose(1, 2).flatten(2))
 
 
 def naive_actor(actor: Any, rtg: Tensor, states: Tensor, actions: Tensor, timesteps: Tensor, mask: Tensor,  # shapes as in `Actor.forward`
-                read: str = "both"  # ignored: everything is computed
-                ) -> tuple[Tensor, Tensor]:  # actions (B, K, A), next states (B, K, S)
+                *ignored: Any,  # what is read: everything is computed; factors of dropout: drawn on the spot
+                dropout: float = 0.0) -> tuple[Tensor, Tensor]:  # actions (B, K, A), next states (B, K, S)
     "The actor's forward pass, every token of every block."
     time = actor.embed_timestep(timesteps)
     tokens = [actor.embed_return(rtg) + time, actor.embed_state(states) + time, actor.embed_action(actions) + time]
-    x = actor.drop(actor.embed_norm(torch.stack(tokens, 2).flatten(1, 2)))  # (B, 3K, width)
+    x = F.dropout(actor.embed_norm(torch.stack(tokens, 2).flatten(1, 2)), dropout)  # (B, 3K, width)
     real, visible = padding_masks(mask)
     for block in actor.blocks:
-        x = x + block.drop(naive_mix(block.mix, block.norm1(x), real, visible))
-        x = x + block.drop(block.mlp(block.norm2(x)))
+        x = x + F.dropout(naive_mix(block.mix, block.norm1(x), real, visible, dropout), dropout)
+        x = x + F.dropout(block.mlp(block.norm2(x)), dropout)
     x = actor.norm_out(x).unflatten(1, (-1, 3))  # (B, K, 3, width)
     return torch.tanh(actor.predict_action(x[:, :, 1])), actor.predict_state(x[:, :, 2])
 
@@ -535,9 +536,9 @@ def naive_actor_loss(o: ActorLearner, batch: Batch, noise: Tensor) -> Tensor:
     "Imitation, order and anchor."
     c, rtg = o.c.align, batch.rtg[:, :-1]
     rest = batch.states, batch.actions, batch.timesteps, batch.mask
-    actions, states = naive_actor(o.actor, rtg, *rest)
+    actions, states = naive_actor(o.actor, rtg, *rest, dropout=o.c.actor.dropout)
     asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
-    perturbed, _ = naive_actor(o.actor, asked, *rest)
+    perturbed, _ = naive_actor(o.actor, asked, *rest, dropout=o.c.actor.dropout)
     order, _ = order_loss(naive_q(o.critic, batch.states, actions), naive_q(o.critic, batch.states, perturbed), asked - rtg, batch.mask, c)
     imitation, _ = supervised_loss(actions, states, batch)
     imitator = cast(Actor, partial(naive_actor, o.imitator)) if o.imitator else None

@@ -143,7 +143,7 @@ def recover_attention_bias(actor: Actor,  # GPT-2 blocks whose qkv biases are un
                            recording: Recording
                            ) -> None:
     "Find the biases with which the actor makes the recorded predictions."
-    exact, b = copy.deepcopy(actor).double().eval(), batch_of(recording, torch.float64)
+    exact, b = copy.deepcopy(actor).double(), batch_of(recording, torch.float64)
     biases = torch.zeros(actor.config.n_layers, 3, actor.config.width, dtype=torch.float64)
 
     def error(flat: Tensor, which: list[int], rows: Tensor) -> Tensor:  # of the predictions in some rows, with these biases

@@ -4,6 +4,7 @@
 
 # %% ../nbs/11_model.ipynb #892714a4
 from __future__ import annotations
+import math
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,8 @@ from torch import Tensor, nn
 from .core import InputError, near_matches
 
 # %% auto #0
-__all__ = ['BACKBONES', 'READ', 'ActorConfig', 'pick', 'causal', 'fold', 'ConvAttention', 'gpt2_attention', 'DepthwiseMix',
-           'Block', 'Actor', 'padding_masks']
+__all__ = ['BACKBONES', 'READ', 'Kept', 'ActorConfig', 'pick', 'causal', 'dropout_shapes', 'dropout_factors', 'unpack', 'drop',
+           'fold', 'ConvAttention', 'gpt2_masked', 'DepthwiseMix', 'Block', 'Actor', 'padding_masks']
 
 # %% ../nbs/11_model.ipynb #c80f50e0
 BACKBONES = ("qtc", "qtc_res", "qtc_aba", "dc", "dt")
@@ -33,7 +34,7 @@ class ActorConfig:
     n_layers: int = 4
     n_heads: int = 4
     kernel_size: int = 6  # tokens under the convolution
-    dropout: float = 0.1
+    dropout: float = 0.1  # share of the numbers that a training pass drops
     max_episode_steps: int = 1000  # rows of the time embedding
     mask_padding: bool = True  # False: attend to padding, as the reference does
     blind: bool = False  # True: the return-to-go is hidden from the network, which makes it behaviour cloning
@@ -44,6 +45,8 @@ class ActorConfig:
             raise InputError(f"backbone {self.backbone!r}: unknown{near_matches(self.backbone, BACKBONES)}")
         if self.width % self.n_heads:
             raise InputError(f"width {self.width}: must be a multiple of n_heads {self.n_heads}")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout {self.dropout}: must be at least 0 and below 1")
 
 # %% ../nbs/11_model.ipynb #8b0a12dc
 READ = {"all": slice(0, 3), "both": slice(1, 3), "actions": slice(1, 2), "newest": slice(1, 2)}  # token types: return, state, action
@@ -62,6 +65,44 @@ def causal(x: Tensor  # (B, L, ...)
            ) -> Tensor:  # (1, L, L) bool
     "Each token may look at itself and at what came before."
     return torch.ones(1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+
+# %% ../nbs/11_model.ipynb #9b382080
+Kept = tuple[Tensor, Tensor, Tensor]  # a block's factors: (B, L, heads, L) for its weights, (B, L, width) for what was mixed, for the perceptron
+
+
+def dropout_shapes(c: ActorConfig, batch_size: int) -> list[tuple[int, ...]]:
+    "Where a pass drops numbers, in order; for a whole window, tokens along dimension 1."
+    tokens, seen = 3 * c.context_length, 0 if c.backbone == "dc" else 3 * c.context_length  # dc has no weights
+    x = batch_size, tokens, c.width
+    return [x] + c.n_layers * [(batch_size, tokens, c.n_heads, seen), x, x]
+
+
+def dropout_factors(c: ActorConfig, batch_size: int,
+                    passes: int = 1,  # how many are drawn
+                    generator: torch.Generator | None = None,
+                    device: torch.device | str = "cpu"
+                    ) -> Tensor:  # (passes, n) 0 or 1/(1-p), p rounded to 16 bits
+    "What the numbers of a pass are multiplied by: a row is `Actor.forward`'s `dropout`."
+    n, keep = sum(map(math.prod, dropout_shapes(c, batch_size))), round((1 - c.dropout) * 2**16)
+    bits = torch.empty(passes, -(-n // 4), dtype=torch.int64, device=device).random_(-2**63, None, generator=generator)
+    return torch.where(bits.view(torch.int16)[:, :n] < keep - 2**15, 2**16 / keep, 0.0)
+
+
+def unpack(dropout: Tensor,  # (n,)
+           c: ActorConfig,
+           x: Tensor  # (B, L, width) tokens of a pass
+           ) -> tuple[Tensor, list[Kept]]:  # for the embedding; for the blocks
+    "The factors of a pass, by place."
+    shapes = dropout_shapes(c, len(x))
+    first, *rest = (part.view(shape)[:, :x.shape[1]] for part, shape in zip(dropout.split([math.prod(s) for s in shapes]), shapes))
+    return first, list(zip(rest[::3], rest[1::3], rest[2::3]))
+
+
+def drop(x: Tensor,  # (B, n, width) what is read of L tokens
+         kept: Tensor | None,  # (B, L, width)
+         read: str = "all") -> Tensor:  # (B, n, width)
+    "What dropout leaves."
+    return x if kept is None else x * pick(kept, read)
 
 # %% ../nbs/11_model.ipynb #698758ab
 def fold(qkv: nn.Linear, conv: nn.Conv1d,
@@ -82,7 +123,7 @@ class ConvAttention(nn.Module):
 
     def __init__(self, c: ActorConfig):
         super().__init__()
-        self.n_heads, self.kernel_size, self.dropout = c.n_heads, c.kernel_size, c.dropout
+        self.n_heads, self.kernel_size = c.n_heads, c.kernel_size
         self.convolve, self.residual, self.gpt2 = c.backbone in ("qtc", "qtc_res"), c.backbone == "qtc_res", c.backbone == "dt"
         self.qkv = nn.Linear(c.width, 3 * c.width)
         if c.backbone != "dt":  # qtc_aba carries the unused kernel, as the reference's checkpoints do
@@ -111,29 +152,30 @@ class ConvAttention(nn.Module):
     def forward(self, x: Tensor,  # (B, L, width)
                 real: Tensor | None,  # (B, L, 1) 0 at padding; None: no padding
                 visible: Tensor | None,  # (B, L, L) which token may look at which; None: causal
-                read: str = "all"  # which tokens' output is needed
+                read: str = "all",  # which tokens' output is needed
+                kept: Tensor | None = None  # (B, L, heads, L) dropout's factors for the weights
                 ) -> Tensor:  # (B, n, width), n = L for "all"
         q, k, v = self.project(x, real).chunk(3, -1)
         q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (pick(q, read), k, v))  # (B, heads, n or L, width/heads)
-        dropout = self.dropout if self.training else 0.0
-        if self.gpt2 and real is not None:
-            y = gpt2_attention(q, k, v, real, read, dropout)
+        as_gpt2 = self.gpt2 and real is not None
+        visible = causal(x) if visible is None and (read != "all" or kept is not None) else visible
+        seen = None if visible is None else pick(visible, read)[:, None]  # (B, 1, n, L)
+        if kept is None and not as_gpt2:
+            y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=seen is None)
         else:
-            visible = causal(x) if visible is None and read != "all" else visible
-            seen = None if visible is None else pick(visible, read)[:, None]  # (B, 1, n, L)
-            y = F.scaled_dot_product_attention(q, k, v, seen, dropout, is_causal=seen is None)
+            scores = q / q.shape[-1] ** 0.5 @ k.mT  # (B, heads, n, L)
+            scores = gpt2_masked(scores, real, read) if as_gpt2 else scores + torch.where(seen, 0.0, -math.inf)
+            weights = scores.softmax(-1)
+            y = (weights if kept is None else weights * pick(kept[..., :x.shape[1]], read).transpose(1, 2)) @ v
         return self.out(y.transpose(1, 2).flatten(2))
 
 # %% ../nbs/11_model.ipynb #af656d7c
-def gpt2_attention(q: Tensor, k: Tensor, v: Tensor,  # (B, heads, n, width/heads); keys and values: L in place of n
-                   real: Tensor,  # (B, L, 1) 0 at padding
-                   read: str,  # which tokens' queries these are
-                   dropout: float
-                   ) -> Tensor:  # (B, heads, n, width/heads)
-    "Causal attention with GPT-2's additive masks."
-    scores = q @ k.mT / q.shape[-1] ** 0.5  # (B, heads, n, L)
-    scores = torch.where(pick(causal(real), read), scores, -1e4) + (1 - real.mT)[:, None] * -1e4
-    return F.dropout(scores.softmax(-1), dropout) @ v
+def gpt2_masked(scores: Tensor,  # (B, heads, n, L)
+                real: Tensor,  # (B, L, 1) 0 at padding
+                read: str  # which tokens' scores these are
+                ) -> Tensor:  # (B, heads, n, L)
+    "GPT-2's masks."
+    return torch.where(pick(causal(real), read), scores, -1e4) + (1 - real.mT)[:, None] * -1e4
 
 # %% ../nbs/11_model.ipynb #dc8ea0e0
 class DepthwiseMix(nn.Module):
@@ -144,7 +186,7 @@ class DepthwiseMix(nn.Module):
         self.kernel_size = c.kernel_size
         self.convs = nn.ModuleList(nn.Conv1d(c.width, c.width, c.kernel_size, groups=c.width) for _ in range(3))
 
-    def forward(self, x: Tensor, real: Tensor | None, visible: Tensor | None, read: str = "all") -> Tensor:  # shapes as in ConvAttention
+    def forward(self, x: Tensor, real: Tensor | None, visible: Tensor | None, read: str = "all", kept: None = None) -> Tensor:  # as ConvAttention
         padded = F.pad(x if real is None else x * real, (0, 0, self.kernel_size - 1, 0))  # (B, L+5, width)
         convs: Any = list(self.convs)
         weight = torch.stack([conv.weight[:, 0].mT for conv in convs], 1)[:, READ[read]]  # (taps, types, width)
@@ -163,11 +205,13 @@ class Block(nn.Module):
         self.mix = DepthwiseMix(c) if c.backbone == "dc" else ConvAttention(c)
         self.mlp = nn.Sequential(nn.Linear(c.width, 4 * c.width), nn.ReLU() if c.backbone == "dt" else nn.GELU(),
                                  nn.Linear(4 * c.width, c.width))
-        self.drop = nn.Dropout(c.dropout)
 
-    def forward(self, x: Tensor, real: Tensor | None, visible: Tensor | None, read: str = "all") -> Tensor:  # shapes as in ConvAttention
-        x = pick(x, read) + self.drop(self.mix(self.norm1(x), real, visible, read))
-        return x + self.drop(self.mlp(self.norm2(x)))
+    def forward(self, x: Tensor, real: Tensor | None, visible: Tensor | None, read: str = "all",  # shapes as in ConvAttention
+                kept: Kept | None = None  # dropout's factors
+                ) -> Tensor:  # (B, n, width)
+        weights, mixed, thought = kept or (None, None, None)
+        x = pick(x, read) + drop(self.mix(self.norm1(x), real, visible, read, weights), mixed, read)
+        return x + drop(self.mlp(self.norm2(x)), thought, read)
 
 # %% ../nbs/11_model.ipynb #e2a620d0
 class Actor(nn.Module):
@@ -178,7 +222,7 @@ class Actor(nn.Module):
         self.config = c
         self.embed_return, self.embed_state, self.embed_action = (nn.Linear(n, c.width) for n in (1, c.obs_dim, c.act_dim))
         self.embed_timestep = nn.Embedding(c.max_episode_steps, c.width)
-        self.embed_norm, self.drop = nn.LayerNorm(c.width), nn.Dropout(c.dropout)
+        self.embed_norm = nn.LayerNorm(c.width)
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.n_layers))
         self.norm_out = nn.LayerNorm(c.width)
         self.predict_action, self.predict_state = nn.Linear(c.width, c.act_dim), nn.Linear(c.width, c.obs_dim)
@@ -188,17 +232,20 @@ class Actor(nn.Module):
                 actions: Tensor,  # (B, K, A); the newest may be anything, it is not read for its own prediction
                 timesteps: Tensor,  # (B, K) int64
                 mask: Tensor | None = None,  # (B, K) 1 for real steps; None: no padding
-                read: str = "both"  # "actions": no next states; "newest": only the last action
+                read: str = "both",  # "actions": no next states; "newest": only the last action
+                dropout: Tensor | None = None  # (n,) from `dropout_factors`; None: nothing is dropped
                 ) -> tuple[Tensor, Tensor | None]:  # actions (B, K, A) in [-1, 1], or (B, 1, A); next states (B, K, S), if read
         time = self.embed_timestep(timesteps)  # (B, K, width)
         rtg = torch.zeros_like(rtg) if self.config.blind else rtg
         tokens = torch.stack([self.embed_return(rtg) + time, self.embed_state(states) + time, self.embed_action(actions) + time], 2)
         last = None if read == "both" or self.config.backbone in ("dc", "dt") else -1
-        x = self.drop(self.embed_norm(tokens.flatten(1, 2)[:, :last]))  # (B, 3K or 3K-1, width)
+        x = self.embed_norm(tokens.flatten(1, 2)[:, :last])  # (B, 3K or 3K-1, width)
+        at_start, in_blocks = (None, None) if dropout is None else unpack(dropout, self.config, x)
+        x = drop(x, at_start)
         real, visible = padding_masks(mask, last) if mask is not None and self.config.mask_padding else (None, None)
         with torch.autocast(x.device.type, torch.bfloat16) if self.config.bf16 else nullcontext():
             for i, block in enumerate(self.blocks):
-                x = block(x, real, visible, read if i + 1 == len(self.blocks) else "all")
+                x = block(x, real, visible, read if i + 1 == len(self.blocks) else "all", in_blocks and in_blocks[i])
         x = self.norm_out(x).unflatten(1, (-1, 2 if read == "both" else 1))  # (B, K or 1, types that are read, width)
         return torch.tanh(self.predict_action(x[:, :, 0])), self.predict_state(x[:, :, 1]) if read == "both" else None
 

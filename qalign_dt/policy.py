@@ -118,7 +118,7 @@ class Policy(_Memory):
     whole_episodes: bool = True  # the first request is for the whole episode, and is corrected; False: no request is
 
     def __post_init__(self) -> None:
-        self.actor.eval().requires_grad_(False)
+        self.actor.requires_grad_(False)
         self.reset()
 
     @property

@@ -190,28 +190,28 @@ def sarsa_losses(g: SeedBatch, transitions: tuple[Tensor, ...]) -> Tensor:  # (N
     return vmap(one)(g.critic.parameters, g.critic.buffers, g.target.parameters, transitions)
 
 
-def critic_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, settings: Any) -> tuple[Tensor, dict[str, Tensor]]:
+def critic_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, settings: Any, drawn: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     "Of the critic's fine-tuning, and what is logged."
-    def one(weights: Any, buffers: Any, slow: Any, ema: Any, batch: Any, differ: Any) -> Any:
+    def one(weights: Any, buffers: Any, slow: Any, ema: Any, batch: Any, differ: Any, drawn: Any) -> Any:
         return critic_loss(bound(g.critic.template, weights, buffers), bound(g.target.template, slow, buffers), bound(g.ema.template, ema, {}),
-                           Batch(**batch, padded=padded), g.config.critic, with_values(settings, differ))
+                           Batch(**batch, padded=padded), g.config.critic, with_values(settings, differ), drawn.get("slow"))
     with sdpa_kernel(SDPBackend.MATH):
-        return vmap(one, randomness="different")(g.critic.parameters, g.critic.buffers, g.target.parameters, g.ema.parameters, batch, g.differ)
+        return vmap(one)(g.critic.parameters, g.critic.buffers, g.target.parameters, g.ema.parameters, batch, g.differ, drawn)
 
 
-def actor_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, noise: Tensor, settings: Any,
+def actor_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, drawn: dict[str, Tensor], settings: Any,
                  level: Tensor,  # (N,) see `align.Levels`
                  aligning: bool) -> tuple[Tensor, dict[str, Tensor]]:
     "Of the actor, and what is logged."
-    def one(weights: Any, of_critic: Any, buffers: Any, of_imitator: Any, batch: Any, noise: Tensor, differ: Any, level: Tensor) -> Any:
+    def one(weights: Any, of_critic: Any, buffers: Any, of_imitator: Any, batch: Any, drawn: Any, differ: Any, level: Tensor) -> Any:
         critic = bound(g.critic.template, of_critic, buffers) if aligning else None
         imitator = bound(g.imitator.template, of_imitator, {}) if g.imitator else None
-        return actor_loss(bound(g.actor.template, weights, {}), critic, Batch(**batch, padded=padded), noise,
-                          with_values(settings, differ), Levels(level), imitator)
+        return actor_loss(bound(g.actor.template, weights, {}), critic, Batch(**batch, padded=padded), drawn["noise"],
+                          with_values(settings, differ), Levels(level), imitator, drawn.get("dropout"))
     weights, buffers = (g.critic.parameters, g.critic.buffers) if aligning else ({}, {})
     frozen = g.imitator.parameters if g.imitator else {}
     with sdpa_kernel(SDPBackend.MATH):  # the one that vmap can batch
-        return vmap(one, randomness="different")(g.actor.parameters, weights, buffers, frozen, batch, noise, g.differ, level)
+        return vmap(one)(g.actor.parameters, weights, buffers, frozen, batch, drawn, g.differ, level)
 
 # %% ../nbs/24_seeds.ipynb #b682dc25
 def descend(optimiser: torch.optim.Adam, losses: Tensor, rate: float, limit: float = 0.0) -> Tensor:  # (N,) gradient norms, if clipped
@@ -241,19 +241,21 @@ def actor_step(g: SeedBatch) -> dict[str, Tensor]:
     "A step of warm-up or alignment."
     c, first, info = g.config, g.learners[0], dict[str, Tensor]()
     drawn = [x.draw() for x in g.learners]
-    batch = {k: torch.stack([vars(b)[k] for b, _ in drawn]) for k, v in vars(drawn[0][0]).items() if isinstance(v, Tensor)}
-    padded, noise = any(b.padded for b, _ in drawn), torch.stack([n for _, n in drawn])
+    batch = {k: torch.stack([vars(b)[k] for b, *_ in drawn]) for k, v in vars(drawn[0][0]).items() if isinstance(v, Tensor)}
+    padded, chance = any(b.padded for b, *_ in drawn), {"noise": torch.stack([noise for _, noise, _ in drawn])}
+    if c.actor.dropout:
+        chance["dropout"] = torch.stack([dropout for *_, dropout in drawn])  # (N, passes, n)
     rate, critic_rate, rtg_noise = schedule(c, first.done)
     settings = with_values(g.settings, {"rtg_noise": rtg_noise})
-    aligning, level = bool(g.sarsas) and first.done >= c.warmup, torch.zeros(len(g.learners), device=noise.device)
+    aligning, level = bool(g.sarsas) and first.done >= c.warmup, torch.zeros(len(g.learners), device=chance["noise"].device)
     if aligning and first.done == c.warmup:
         g.warmed_up()
     if aligning and settings.finetune_critic:
-        losses, info = critic_losses(g, batch, padded, settings)
+        losses, info = critic_losses(g, batch, padded, settings, {"slow": chance["dropout"][:, -1]} if c.actor.dropout and c.rules.ema_dropout else {})
         descend(g.critic_optimiser, losses, critic_rate, c.rules.critic_grad_clip)
         g.target.follow(g.critic, c.critic.tau)
         level = info["bootstrapped_q"]
-    losses, parts = actor_losses(g, batch, padded, noise, settings, level, aligning)
+    losses, parts = actor_losses(g, batch, padded, chance, settings, level, aligning)
     info |= parts | {"actor_loss": losses.detach(), "grad_norm": descend(g.optimiser, losses, rate, c.grad_clip)}
     for x in g.learners:
         x.done += 1

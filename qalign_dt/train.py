@@ -23,7 +23,7 @@ from .critic import LEAST_RANK, CriticConfig, ReturnProbe, SarsaLearner, SavedCr
 from .critic import clamped, cosine, divide_by_mean, follow, load_critic, save_critic
 from .data import Batch, Normaliser, Trajectories, Windows
 from .log import RunLog
-from .model import Actor, ActorConfig
+from .model import Actor, ActorConfig, dropout_factors
 from .policy import Policy
 from .tasks import TaskSettings, short_name, task_settings
 
@@ -248,24 +248,26 @@ class ActorLearner:
                  windows: Windows | None,  # where batches come from; None: only `update` is used
                  device: torch.device | str = "cpu"):
         self.c, self.actor, self.critic, self.target, self.windows, self.done = c, actor, critic, target, windows, 0
-        self.ema = copy.deepcopy(actor).train(c.rules.ema_dropout).requires_grad_(False)
+        self.ema = copy.deepcopy(actor).requires_grad_(False)
         self.optimiser = torch.optim.Adam(actor.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay, fused=True)
         self.critic_optimiser = torch.optim.Adam(critic.parameters(), lr=c.critic_learning_rate, fused=True) if critic else None
         self.generator = torch.Generator(device).manual_seed(stream(c.seed, "windows"))
         self.levels, self.plateau = Levels(), Plateau(c.rules.critic_stop, c.rules.iteration)
         self.losses, self.imitator = (actor_loss, critic_loss), cast("Actor | None", None)  # see `compile_losses` and `align.anchor_loss`
 
-    def draw(self) -> tuple[Batch, Tensor]:  # what a step is made of: windows; (B, 1, 1) or (B, K, 1) standard normal draws
+    def draw(self) -> tuple[Batch, Tensor, Tensor | None]:  # what a step is made of; see `update`
         c, batch = self.c, self.windows.sample(self.c.batch_size, self.generator)
         shape = (c.batch_size, c.actor.context_length if c.align.perturb == "step" else 1, 1)
-        return batch, torch.randn(shape, generator=self.generator, device=batch.rtg.device)
+        noise, passes = torch.randn(shape, generator=self.generator, device=batch.rtg.device), 2 - c.align.same_dropout + c.rules.ema_dropout
+        return batch, noise, dropout_factors(c.actor, c.batch_size, passes, self.generator, noise.device) if c.actor.dropout else None
 
     def step(self) -> dict[str, Tensor]:  # losses, detached, on the device
         "One step of everything that this phase trains, on a batch of the data."
         return self.update(*self.draw())
 
     def update(self, batch: Batch,
-               noise: Tensor  # (B, 1, 1) or (B, K, 1) standard normal draws
+               noise: Tensor,  # (B, 1, 1) or (B, K, 1) standard normal draws
+               dropout: Tensor | None = None  # (passes, n) the actor's, the perturbed pass's, the slow actor's, as far as they drop on their own
                ) -> dict[str, Tensor]:
         "One step on a given batch and given draws."
         c, info = self.c, dict[str, Tensor]()
@@ -274,9 +276,9 @@ class ActorLearner:
         if aligning and self.done == c.warmup:
             end_warmup(self)
         if aligning and align.finetune_critic and not self.plateau.reached:
-            info = critic_step(self, batch, align, critic_rate)
+            info = critic_step(self, batch, align, critic_rate, dropout[-1] if dropout is not None and c.rules.ema_dropout else None)
         self.levels.bootstrapped = info.get("bootstrapped_q", 0.0)
-        loss, parts = self.losses[0](self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.imitator)
+        loss, parts = self.losses[0](self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.imitator, dropout)
         self.optimiser.zero_grad()
         loss.backward()
         info |= parts | {"actor_loss": loss.detach(), "grad_norm": torch.nn.utils.clip_grad_norm_(self.actor.parameters(), c.grad_clip)}
@@ -301,7 +303,7 @@ def compile_losses(learner: ActorLearner, **options: Any) -> None:  # of torch.c
 
 def frozen(actor: Actor) -> Actor:
     "A copy that acts and does not learn."
-    return copy.deepcopy(actor).eval().requires_grad_(False)
+    return copy.deepcopy(actor).requires_grad_(False)
 
 
 def end_warmup(learner: ActorLearner) -> None:
@@ -313,14 +315,15 @@ def end_warmup(learner: ActorLearner) -> None:
 
 
 def critic_step(learner: ActorLearner, batch: Batch, align: AlignConfig,
-                rate: float  # learning rate
+                rate: float,  # learning rate
+                dropout: Tensor | None = None  # (n,) of the slow actor
                 ) -> dict[str, Tensor]:
     "One step of the critic, and of its slow copy."
     c, critic, optimiser = learner.c, learner.critic, learner.critic_optimiser
-    loss, info = learner.losses[1](critic, learner.target, learner.ema, batch, c.critic, align)
+    loss, info = learner.losses[1](critic, learner.target, learner.ema, batch, c.critic, align, dropout)
     if learner.plateau.start:
         with torch.no_grad():
-            learner.plateau.watch(clamped(critic(batch.states, next_actions(learner.ema, batch, align)).amin(0)[:, 1:], c.critic.clamp_target).mean())
+            learner.plateau.watch(clamped(critic(batch.states, next_actions(learner.ema, batch, align, dropout)).amin(0)[:, 1:], c.critic.clamp_target).mean())
     optimiser.zero_grad()
     loss.backward()
     if c.rules.critic_grad_clip:

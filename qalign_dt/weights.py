@@ -172,7 +172,7 @@ def actor_from_official(state: Mapping[str, Tensor],  # "actor" of epoch_N.pth, 
         warnings.warn(f"{where}: every attn.c_attn.bias is missing and taken as 0; a trained network acts differently without them", stacklevel=2)
         tensors |= {k: torch.zeros(3 * c.width) for k in lost}
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn and overwritten; nobody's random numbers shall move
-        actor = Actor(c).eval()
+        actor = Actor(c)
     names, shapes = official_names(c), {k: v.shape for k, v in actor.state_dict().items()}
     expected = {part: _turned(part, torch.empty(shapes[ours][0] // len(parts), *shapes[ours][1:], device="meta")).shape
                 for ours, parts in names.items() for part in parts}
@@ -234,7 +234,7 @@ def critic_from_official(state: Mapping[str, Tensor],  # Q_bc.pt, or "critic" of
     layers, layernorm = sum(v.dim() == 2 for v in first.values()) - 1, any(v.dim() == 1 for v in first.values())
     c = CriticConfig(width=width, n_layers=layers, layernorm=layernorm, activation="relu" if old else "mish", standardise=False)
     with torch.random.fork_rng(devices=[]):
-        critic = TwinQ(inputs, 0, c).eval()  # only the sum of observations and actions is known here
+        critic = TwinQ(inputs, 0, c)  # only the sum of observations and actions is known here
     shapes, names = {k: v.shape for k, v in critic.state_dict().items()}, _critic_names(layers, layernorm)
     expected = {twin + theirs: tuple(shapes[ours][:0:-1]) if ours.startswith("weights") else tuple(shapes[ours][2:])
                 for ours, theirs in names.items() for twin in twins}
