@@ -45,13 +45,13 @@ from .train import ActorLearner, TrainConfig, Trainer, change, compile_losses, e
 
 # %% auto #0
 __all__ = ['Shape', 'ENV', 'DATASET', 'VARIED', 'BENCH', 'MEASURED', 'LABELS', 'times_of', 'time_of', 'peak_memory',
-           'matmul_rate', 'squares', 'model_shapes', 'memory_bandwidth', 'queries', 'pass_flops', 'trained', 'q_flops',
-           'td_flops', 'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data', 'aligning', 'row',
-           'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row', 'threads', 'act_row',
-           'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor', 'naive_q',
-           'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation', 'huggingface_model',
-           'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare', 'processor', 'bench',
-           'duration', 'bench_table', 'profile_of']
+           'matmul_rate', 'product_of', 'squares', 'model_shapes', 'memory_bandwidth', 'queries', 'pass_flops',
+           'trained', 'q_flops', 'td_flops', 'pretraining_flops', 'necessary_flops', 'counted_flops', 'bench_data',
+           'aligning', 'row', 'batch_row', 'critic_row', 'step_row', 'Recorder', 'own_stepping', 'evaluation_row',
+           'threads', 'act_row', 'policy_of', 'growth', 'growth_over_seeds', 'naive_batch', 'naive_mix', 'naive_actor',
+           'naive_q', 'naive_critic_loss', 'naive_actor_loss', 'NaiveLearner', 'NaivePolicy', 'imitation',
+           'huggingface_model', 'huggingface_loss', 'huggingface_step', 'time_in_d3rlpy', 'time_d3rlpy', 'compare',
+           'processor', 'bench', 'duration', 'bench_table', 'profile_of']
 
 # %% ../nbs/29_bench.ipynb #f0e68305
 def times_of(fs: dict[str, Callable[[], Any]],  # name -> what to call
@@ -133,12 +133,14 @@ def matmul_rate(device: torch.device | str,
                 budget: float = 1.0  # seconds for each
                 ) -> dict[str, float]:  # name -> operations a second
     "How fast the machine multiplies matrices."
-    rates = {}
-    for name, (m, k, n) in shapes.items():
-        a, b = torch.randn(m, k, device=device, dtype=dtype), torch.randn(k, n, device=device, dtype=dtype)
-        out = torch.empty(m, n, device=device, dtype=dtype)
-        rates[name] = 2 * m * k * n / time_of(partial(torch.mm, a, b, out=out), device, budget)["low"]
-    return rates
+    return {name: 2 * math.prod(shape) / time_of(product_of(shape, device, dtype), device, budget)["low"] for name, shape in shapes.items()}
+
+
+def product_of(shape: Shape, device: torch.device | str, dtype: torch.dtype) -> Callable[[], Any]:
+    "A matrix product, ready to be timed."
+    m, k, n = shape
+    a, b = torch.randn(m, k, device=device, dtype=dtype), torch.randn(k, n, device=device, dtype=dtype)
+    return partial(torch.mm, a, b, out=torch.empty(m, n, device=device, dtype=dtype))
 
 
 def squares(device: torch.device | str) -> dict[str, Shape]:
@@ -323,10 +325,13 @@ def critic_row(trainer: Trainer, rate: float,  # operations a second
 
 def step_row(trainer: Trainer, rate: float, budget: float = 1.0) -> dict[str, Any]:
     "A full training step, its batch included."
-    step, c = trainer.step, trainer.config
-    flops = sum(necessary_flops(c).values())
-    return row(time_of(step, trainer.device, budget), flops / rate, c.batch_size, peak_memory(step, trainer.device), flops=flops,
-               flops_done=counted_flops(step))
+    step, c, device = trainer.step, trainer.config, trainer.device
+    flops, square = sum(necessary_flops(c).values()), max(squares(device).values())
+    product = product_of(square, device, torch.bfloat16 if c.actor.bf16 else torch.float32)
+    took = times_of({"step": step, "product": product}, device, budget)
+    beside = flops / (2 * math.prod(square) / took["product"]["median"])  # seconds at the rate of that time
+    return row(took["step"], flops / rate, c.batch_size, peak_memory(step, device), flops=flops, flops_done=counted_flops(step),
+               ratio_beside=took["step"]["median"] / beside)
 
 # %% ../nbs/29_bench.ipynb #1bb3f234
 class Recorder:
@@ -832,6 +837,8 @@ def bench_table(b: dict[str, Any]  # from `bench`
     if step := b.get("train_step"):
         out.append(f"a training step: {step['flops'] / 1e9:,.3g} GFLOP are necessary, {step['flops_done'] / 1e9:,.3g} are done "
                    f"({step['flops_done'] / step['flops']:.2f} times)")
+        if "ratio_beside" in step:
+            out.append(f"against square products timed between its steps: {step['ratio_beside']:.2f} times the limit")
     for ev in (b[key] for key in ("evaluation", "evaluation_shared") if key in b):
         out.append(f"evaluation, processes {ev.get('workers', 1)}: {ev['samples_per_second']:,.0f} environment steps/s; the environments alone "
                    f"{ev['own_steps_per_second']:,.0f}/s: {1 / ev['ratio']:.0%}")

@@ -17,7 +17,7 @@ from .core import InputError, near_matches
 
 # %% auto #0
 __all__ = ['BACKBONES', 'READ', 'Kept', 'ActorConfig', 'pick', 'causal', 'dropout_shapes', 'dropout_factors', 'unpack', 'drop',
-           'fold', 'ConvAttention', 'gpt2_masked', 'DepthwiseMix', 'Block', 'Actor', 'padding_masks']
+           'fold', 'ConvAttention', 'weigh', 'DepthwiseMix', 'Block', 'Actor', 'padding_masks']
 
 # %% ../nbs/11_model.ipynb #c80f50e0
 BACKBONES = ("qtc", "qtc_res", "qtc_aba", "dc", "dt")
@@ -79,12 +79,12 @@ def dropout_shapes(c: ActorConfig, batch_size: int) -> list[tuple[int, ...]]:
 
 def dropout_factors(c: ActorConfig, batch_size: int,
                     passes: int = 1,  # how many are drawn
-                    generator: torch.Generator | None = None,
-                    device: torch.device | str = "cpu"
+                    generator: torch.Generator | None = None  # None: PyTorch's own, on the CPU
                     ) -> Tensor:  # (passes, n) 0 or 1/(1-p), p rounded to 16 bits
     "What the numbers of a pass are multiplied by: a row is `Actor.forward`'s `dropout`."
     n, keep = sum(map(math.prod, dropout_shapes(c, batch_size))), round((1 - c.dropout) * 2**16)
-    bits = torch.empty(passes, -(-n // 4), dtype=torch.int64, device=device).random_(-2**63, None, generator=generator)
+    bits = torch.empty(passes, -(-n // 4), dtype=torch.int64, device=generator.device if generator else "cpu")
+    bits.random_(-2**63, None, generator=generator)
     return torch.where(bits.view(torch.int16)[:, :n] < keep - 2**15, 2**16 / keep, 0.0)
 
 
@@ -157,25 +157,30 @@ class ConvAttention(nn.Module):
                 ) -> Tensor:  # (B, n, width), n = L for "all"
         q, k, v = self.project(x, real).chunk(3, -1)
         q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (pick(q, read), k, v))  # (B, heads, n or L, width/heads)
-        as_gpt2 = self.gpt2 and real is not None
+        as_gpt2 = self.gpt2 and real is not None  # without padding, GPT-2's masks are the usual ones
         visible = causal(x) if visible is None and (read != "all" or kept is not None) else visible
         seen = None if visible is None else pick(visible, read)[:, None]  # (B, 1, n, L)
         if kept is None and not as_gpt2:
             y = F.scaled_dot_product_attention(q, k, v, seen, is_causal=seen is None)
         else:
-            scores = q / q.shape[-1] ** 0.5 @ k.mT  # (B, heads, n, L)
-            scores = gpt2_masked(scores, real, read) if as_gpt2 else scores + torch.where(seen, 0.0, -math.inf)
-            weights = scores.softmax(-1)
-            y = (weights if kept is None else weights * pick(kept[..., :x.shape[1]], read).transpose(1, 2)) @ v
+            y = weigh(q, k, v, seen, real if as_gpt2 else None, read, kept)
         return self.out(y.transpose(1, 2).flatten(2))
 
 # %% ../nbs/11_model.ipynb #af656d7c
-def gpt2_masked(scores: Tensor,  # (B, heads, n, L)
-                real: Tensor,  # (B, L, 1) 0 at padding
-                read: str  # which tokens' scores these are
-                ) -> Tensor:  # (B, heads, n, L)
-    "GPT-2's masks."
-    return torch.where(pick(causal(real), read), scores, -1e4) + (1 - real.mT)[:, None] * -1e4
+def weigh(q: Tensor, k: Tensor, v: Tensor,  # (B, heads, n, width/heads); keys and values: L in place of n
+          seen: Tensor,  # (1 or B, 1, n, L) who may look at whom
+          real: Tensor | None,  # (B, L, 1) 0 at padding: GPT-2's masks instead
+          read: str,  # which tokens' queries these are
+          kept: Tensor | None  # (B, L, heads, L) dropout's factors
+          ) -> Tensor:  # (B, heads, n, width/heads)
+    "Attention written out: where weights are dropped, or masked as in GPT-2."
+    scores = q / q.shape[-1] ** 0.5 @ k.mT  # (B, heads, n, L)
+    if real is None:
+        scores = scores + torch.where(seen, 0.0, -math.inf)
+    else:
+        scores = torch.where(pick(causal(real), read), scores, -1e4) + (1 - real.mT)[:, None] * -1e4
+    weights = scores.softmax(-1)
+    return (weights if kept is None else weights * pick(kept[..., :k.shape[2]], read).transpose(1, 2)) @ v
 
 # %% ../nbs/11_model.ipynb #dc8ea0e0
 class DepthwiseMix(nn.Module):

@@ -190,11 +190,13 @@ def sarsa_losses(g: SeedBatch, transitions: tuple[Tensor, ...]) -> Tensor:  # (N
     return vmap(one)(g.critic.parameters, g.critic.buffers, g.target.parameters, transitions)
 
 
-def critic_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, settings: Any, drawn: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def critic_losses(g: SeedBatch, batch: dict[str, Tensor], padded: bool, drawn: dict[str, Tensor], settings: Any
+                  ) -> tuple[Tensor, dict[str, Tensor]]:
     "Of the critic's fine-tuning, and what is logged."
     def one(weights: Any, buffers: Any, slow: Any, ema: Any, batch: Any, differ: Any, drawn: Any) -> Any:
+        dropout = drawn["dropout"][-1] if g.config.actor.dropout and g.config.rules.ema_dropout else None
         return critic_loss(bound(g.critic.template, weights, buffers), bound(g.target.template, slow, buffers), bound(g.ema.template, ema, {}),
-                           Batch(**batch, padded=padded), g.config.critic, with_values(settings, differ), drawn.get("slow"))
+                           Batch(**batch, padded=padded), g.config.critic, with_values(settings, differ), dropout)
     with sdpa_kernel(SDPBackend.MATH):
         return vmap(one)(g.critic.parameters, g.critic.buffers, g.target.parameters, g.ema.parameters, batch, g.differ, drawn)
 
@@ -251,7 +253,7 @@ def actor_step(g: SeedBatch) -> dict[str, Tensor]:
     if aligning and first.done == c.warmup:
         g.warmed_up()
     if aligning and settings.finetune_critic:
-        losses, info = critic_losses(g, batch, padded, settings, {"slow": chance["dropout"][:, -1]} if c.actor.dropout and c.rules.ema_dropout else {})
+        losses, info = critic_losses(g, batch, padded, chance, settings)
         descend(g.critic_optimiser, losses, critic_rate, c.rules.critic_grad_clip)
         g.target.follow(g.critic, c.critic.tau)
         level = info["bootstrapped_q"]

@@ -256,18 +256,17 @@ class ActorLearner:
         self.losses, self.imitator = (actor_loss, critic_loss), cast("Actor | None", None)  # see `compile_losses` and `align.anchor_loss`
 
     def draw(self) -> tuple[Batch, Tensor, Tensor | None]:  # what a step is made of; see `update`
-        c, batch = self.c, self.windows.sample(self.c.batch_size, self.generator)
-        shape = (c.batch_size, c.actor.context_length if c.align.perturb == "step" else 1, 1)
-        noise, passes = torch.randn(shape, generator=self.generator, device=batch.rtg.device), 2 - c.align.same_dropout + c.rules.ema_dropout
-        return batch, noise, dropout_factors(c.actor, c.batch_size, passes, self.generator, noise.device) if c.actor.dropout else None
+        c, g = self.c, self.generator
+        shape, passes = (c.batch_size, c.actor.context_length if c.align.perturb == "step" else 1, 1), 2 - c.align.same_dropout + c.rules.ema_dropout
+        return (self.windows.sample(c.batch_size, g), torch.randn(shape, generator=g, device=g.device),
+                dropout_factors(c.actor, c.batch_size, passes, g) if c.actor.dropout else None)
 
-    def step(self) -> dict[str, Tensor]:  # losses, detached, on the device
-        "One step of everything that this phase trains, on a batch of the data."
+    def step(self) -> dict[str, Tensor]:  # losses, detached, on the device: of everything that this phase trains, on a batch of the data
         return self.update(*self.draw())
 
     def update(self, batch: Batch,
                noise: Tensor,  # (B, 1, 1) or (B, K, 1) standard normal draws
-               dropout: Tensor | None = None  # (passes, n) the actor's, the perturbed pass's, the slow actor's, as far as they drop on their own
+               dropout: Tensor | None = None  # (passes, n); the last is the slow actor's, if that drops
                ) -> dict[str, Tensor]:
         "One step on a given batch and given draws."
         c, info = self.c, dict[str, Tensor]()
@@ -276,15 +275,14 @@ class ActorLearner:
         if aligning and self.done == c.warmup:
             end_warmup(self)
         if aligning and align.finetune_critic and not self.plateau.reached:
-            info = critic_step(self, batch, align, critic_rate, dropout[-1] if dropout is not None and c.rules.ema_dropout else None)
+            info = critic_step(self, batch, align, critic_rate, dropout)
         self.levels.bootstrapped = info.get("bootstrapped_q", 0.0)
         loss, parts = self.losses[0](self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.imitator, dropout)
         self.optimiser.zero_grad()
         loss.backward()
         info |= parts | {"actor_loss": loss.detach(), "grad_norm": torch.nn.utils.clip_grad_norm_(self.actor.parameters(), c.grad_clip)}
-        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.param_groups[0]["lr"], self.done = rate, self.done + 1
         self.optimiser.step()
-        self.done += 1
         if self.done % c.ema_every == 0 and self.done > c.rules.ema_after:
             follow(self.ema, self.actor, 1 - c.ema_decay)
         return info
@@ -316,14 +314,16 @@ def end_warmup(learner: ActorLearner) -> None:
 
 def critic_step(learner: ActorLearner, batch: Batch, align: AlignConfig,
                 rate: float,  # learning rate
-                dropout: Tensor | None = None  # (n,) of the slow actor
+                dropout: Tensor | None = None  # (passes, n)
                 ) -> dict[str, Tensor]:
     "One step of the critic, and of its slow copy."
     c, critic, optimiser = learner.c, learner.critic, learner.critic_optimiser
+    dropout = dropout[-1] if dropout is not None and c.rules.ema_dropout else None
     loss, info = learner.losses[1](critic, learner.target, learner.ema, batch, c.critic, align, dropout)
     if learner.plateau.start:
         with torch.no_grad():
-            learner.plateau.watch(clamped(critic(batch.states, next_actions(learner.ema, batch, align, dropout)).amin(0)[:, 1:], c.critic.clamp_target).mean())
+            actions = next_actions(learner.ema, batch, align, dropout)
+            learner.plateau.watch(clamped(critic(batch.states, actions).amin(0)[:, 1:], c.critic.clamp_target).mean())
     optimiser.zero_grad()
     loss.backward()
     if c.rules.critic_grad_clip:
