@@ -483,6 +483,7 @@ def add_track(commands: Any) -> None:
     track.add_argument("--episodes", type=int, default=5, metavar="N", help="of each profile (default: %(default)s)")
     track.add_argument("--seed", type=int, default=0, metavar="N", help="of the evaluation (default: %(default)s)")
     track.add_argument("--env", metavar="ID", help="a Gymnasium environment (default: the one the data came from)")
+    add_workers(track)
     track.add_argument("--out", metavar="DIR", help="also write tracking.csv and tracking.png there")
     track.add_argument("--video", choices=["gif", "mp4"], metavar="KIND", help="and a film, gif or mp4")
 

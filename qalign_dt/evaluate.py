@@ -4,7 +4,7 @@
 
 # %% ../nbs/19_evaluate.ipynb #d7f34a55
 from __future__ import annotations
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,8 +23,8 @@ from .policy import Policy
 from .tasks import normalized_score, task_settings
 
 # %% auto #0
-__all__ = ['PROTOCOLS', 'as_targets', 'evaluation_seeds', 'Agent', 'sizes', 'rollouts', 'rollouts_at', 'ProtocolScores',
-           'score_protocols', 'own_targets']
+__all__ = ['PROTOCOLS', 'as_targets', 'evaluation_seeds', 'Agent', 'sizes', 'rollouts', 'rollouts_at', 'in_shares', 'forget',
+           'ProtocolScores', 'score_protocols', 'own_targets']
 
 # %% ../nbs/19_evaluate.ipynb #90593554
 def as_targets(targets: Any  # numbers, or texts that are numbers
@@ -89,16 +89,27 @@ def rollouts_at(policy: Policy | Agent, env_id: str, targets: Any,  # see `rollo
     "The same in environment seeds of the caller's choice."
     targets, seeds = as_targets(targets), list(env_seeds)
     wanted, env_seeds = np.repeat(targets, len(seeds)), seeds * len(targets)
-    returns, lengths, processes = np.empty(len(wanted)), np.empty(len(wanted), int), Parallel(max_nbytes=None)
-    n, spec = min(effective_n_jobs(processes.n_jobs), len(wanted)), gym.registry.get(env_id)
-    shares = [slice(i, None, n) for i in range(n)]  # every n-th episode
-    for share, done in zip(shares, processes(delayed(_run)(policy, env_id, wanted[s], env_seeds[s], spec) for s in shares)):
-        returns[share], lengths[share] = done
+    spec = gym.registry.get(env_id)
+    returns, lengths = in_shares(lambda some: _run(policy, env_id, wanted[some], env_seeds[some], spec), len(wanted))
     frame = pd.DataFrame({"target": wanted, "env_seed": env_seeds, "return": returns, "length": lengths})
     try:
         return frame.assign(score=normalized_score(env_id, returns))
     except InputError:
         return frame.assign(score=np.nan)
+
+
+def in_shares(run: Callable[[slice], tuple[np.ndarray, ...]],  # what is done with some of the episodes
+              n: int  # episodes
+              ) -> tuple[np.ndarray, ...]:  # what `run` gives for all, (n, ...) each
+    "Episodes shared by joblib's processes, every k-th to one of k."
+    processes = Parallel(max_nbytes=None)
+    k = min(effective_n_jobs(processes.n_jobs), n)
+    done = processes(delayed(run)(slice(i, None, k)) for i in range(k))
+    whole = tuple(np.empty((n, *part.shape[1:]), part.dtype) for part in done[0])
+    for i, parts in enumerate(done):
+        for array, part in zip(whole, parts):
+            array[i::k] = part
+    return whole
 
 # %% ../nbs/19_evaluate.ipynb #56ef6e15
 def _single(env_id: str, policy: Policy | Agent) -> gym.Env:
@@ -131,12 +142,21 @@ def _run(policy: Policy | Agent, env_id: str, wanted: np.ndarray, env_seeds: Seq
                     returns[i] += reward
                     lengths[i] += 1
                     running[i] = not (terminated or truncated)
-            if hasattr(policy, "keep") and (asked != running).any():
-                policy.keep(running[asked])
-                asked = running.copy()
+            asked = forget(policy, asked, running)
             bar.update(1)
     policy.reset()
     return returns, lengths
+
+
+def forget(policy: Policy | Agent,
+           asked: np.ndarray,  # (n,) the episodes that it remembers
+           running: np.ndarray  # (n,) those that go on
+           ) -> np.ndarray:  # (n,) those that it is asked about from now on
+    "Drop the episodes that are over, if the agent can."
+    if not hasattr(policy, "keep") or (asked == running).all():
+        return asked
+    policy.keep(running[asked])
+    return running.copy()
 
 # %% ../nbs/19_evaluate.ipynb #3b7ee624
 PROTOCOLS = {"ours": "fixed target, last iterate, held-out seeds", "reference": "best target of the best iterate, seeds 0, 1, 2, ..."}

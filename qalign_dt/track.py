@@ -6,6 +6,7 @@
 from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +15,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pandas as pd
+from gymnasium.envs.registration import EnvSpec
 from matplotlib import pyplot as plt
 
 from .core import InputError, atomic_write, near_matches, progress
 from .data import Trajectories
 from .envs import make_env
-from .evaluate import Agent, evaluation_seeds, sizes
+from .evaluate import Agent, evaluation_seeds, forget, in_shares, sizes
 from .policy import Policy
 from .tasks import family_of
 
 # %% auto #0
-__all__ = ['PROFILES', 'REWARDS', 'HORIZONS', 'Profile', 'upright_reward', 'velocity_to_reward', 'data_control_cost',
+__all__ = ['PROFILES', 'REWARDS', 'HORIZONS', 'SEEN', 'Profile', 'upright_reward', 'velocity_to_reward', 'data_control_cost',
            'RequestRule', 'track_velocity', 'track_reward', 'Tracking', 'tracking_metrics', 'plot_tracking', 'film',
            'default_profiles']
 
@@ -129,39 +131,46 @@ class RequestRule:
         return wanted[:, step:].sum(1) + beyond * wanted[:, -1] + left * base
 
 # %% ../nbs/26_track.ipynb #4e34605b
-def _measured(quantity: str, env_id: str, rewards: np.ndarray, infos: dict[str, Any]) -> np.ndarray:  # (n,)
+def _measured(quantity: str, env_id: str, reward: float, info: dict[str, Any]) -> float:
     "What shall follow the profile."
     if quantity == "reward":
-        return rewards
-    if "x_velocity" not in infos:
-        raise InputError(f"{env_id}: reports no velocity (infos['x_velocity']); follow a reward per step instead (track_reward)")
-    return np.asarray(infos["x_velocity"], dtype=float)
+        return reward
+    if "x_velocity" not in info:
+        raise InputError(f"{env_id}: reports no velocity (info['x_velocity']); follow a reward per step instead (track_reward)")
+    return float(info["x_velocity"])
 
 
-def _ride(policy: Policy | Agent, envs: gym.vector.SyncVectorEnv, wanted: np.ndarray, env_seeds: Sequence[int], rule: RequestRule,
-          setting: tuple[str, str, int, float, float]) -> tuple[dict[str, np.ndarray], np.ndarray]:  # (n, T) each; (n, T, A) actions
-    "Ask, act and measure, step by step."
+SEEN = ("velocity", "reward", "asked", "alive")
+
+
+def _ride(policy: Policy | Agent, wanted: np.ndarray, env_seeds: Sequence[int], rule: RequestRule, setting: tuple[str, str, int, float, float],
+          spec: EnvSpec | None = None) -> tuple[np.ndarray, np.ndarray]:  # (n, 4, T) SEEN; (n, T, A) actions
+    "Ask, act and measure, step by step, as `evaluate` does."
     (env_id, quantity, limit, dt, alive), (n, length) = setting, wanted.shape
-    seen = {name: np.zeros((n, length)) for name in ("velocity", "reward", "asked", "alive")}
-    cost, feedback, running = np.full(n, rule.control_cost or 0.0), np.zeros(n), np.ones(n, bool)
-    acted = np.zeros((n, length, sizes(policy)[1]), np.float32)
-    observations, _ = envs.reset(seed=list[int | None](env_seeds))
-    policy.reset()
-    with progress(length, "tracking") as bar:
+    if spec:
+        gym.registry.setdefault(env_id, spec)
+    seen, acted = np.zeros((n, len(SEEN), length)), np.zeros((n, length, sizes(policy)[1]), np.float32)
+    cost, feedback, running, asked = np.full(n, rule.control_cost or 0.0), np.zeros(n), np.ones(n, bool), np.ones(n, bool)
+    with ExitStack() as stack:
+        envs = [stack.enter_context(closing(make_env(env_id))) for _ in wanted]
+        bar = stack.enter_context(progress(length, "tracking"))
+        observations = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, env_seeds)])
+        policy.reset()
         for t in range(length):
-            asked = rule.request(wanted, t, limit - t, alive - cost + feedback)
-            acted[:, t] = policy.act(observations, asked)
-            observations, rewards, terminated, truncated, infos = envs.step(acted[:, t])
-            value = _measured(quantity, env_id, rewards, infos)
-            for name, values in (("velocity", value), ("reward", rewards), ("asked", asked), ("alive", 1.0)):
-                seen[name][:, t] = values * running
+            request = rule.request(wanted, t, limit - t, alive - cost + feedback)
+            acted[asked, t] = policy.act(observations[asked], request[asked])
+            for i in np.flatnonzero(running):
+                observations[i], reward, terminated, truncated, info = envs[i].step(acted[i, t])
+                seen[i, :, t] = _measured(quantity, env_id, float(reward), info), reward, request[i], 1.0
+                running[i] = not (terminated or truncated)
+            value, rewards = seen[:, 0, t], seen[:, 1, t]
             if rule.control_cost is None:
                 cost += (value + alive - rewards - cost) / 20
             feedback = np.clip(feedback + rule.integral * dt * (wanted[:, t] - value), -rule.bound, rule.bound)
-            running &= ~(terminated | truncated)
             bar.update(1)
             if not running.any():
                 break
+            asked = forget(policy, asked, running)
     policy.reset()
     return seen, acted
 
@@ -196,14 +205,11 @@ def _track(policy: Policy | Agent, env_id: str, profiles: Profile | Sequence[Pro
         policy = replace(policy, whole_episodes=False)  # no map and no top: they are for whole episodes of one request
     times = np.arange(length) * dt
     wanted = np.repeat([p.at(times) for p in plans], episodes, axis=0)  # (n, T)
-    envs = gym.vector.SyncVectorEnv([lambda: make_env(env_id)] * len(wanted))
-    try:
-        seen, acted = _ride(policy, envs, wanted, seeds * len(plans), rule, (env_id, quantity, limit, dt, alive))
-    finally:
-        envs.close()
+    env_seeds, setting, spec = seeds * len(plans), (env_id, quantity, limit, dt, alive), gym.registry.get(env_id)
+    seen, acted = in_shares(lambda some: _ride(policy, wanted[some], env_seeds[some], rule, setting, spec), len(wanted))
     rows = {"profile": np.repeat([p.name for p in plans], episodes * length), "env_seed": np.tile(np.repeat(seeds, length), len(plans)),
             "step": np.tile(np.arange(length), len(wanted)), "time": np.tile(times, len(wanted)), "target": wanted.ravel()}
-    frame = pd.DataFrame(rows | {name: values.ravel() for name, values in seen.items()}).astype({"alive": bool})
+    frame = pd.DataFrame(rows | {name: seen[:, i].ravel() for i, name in enumerate(SEEN)}).astype({"alive": bool})
     return Tracking(frame, plans, env_id, label or str(getattr(policy, "info", {}).get("method", "")), quantity, dt, settle, window, acted)
 
 # %% ../nbs/26_track.ipynb #3a92ddd6
