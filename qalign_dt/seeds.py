@@ -21,7 +21,7 @@ from .align import Levels, actor_loss, critic_loss
 from .core import InputError, as_plain, progress
 from .critic import sarsa_loss
 from .data import Batch, Trajectories
-from .train import QAlignDT, TrainConfig, Trainer, end_warmup, load_checkpoint, open_run, run_training, schedule
+from .train import QAlignDT, TrainConfig, Trainer, draw, end_warmup, load_checkpoint, open_run, run_training, schedule
 
 # %% auto #0
 __all__ = ['VARIES', 'Stack', 'bound', 'stack_adam', 'unstack_adam', 'clip_each', 'check_alike', 'settings_of', 'with_values',
@@ -242,7 +242,7 @@ def sarsa_step(g: SeedBatch) -> dict[str, Tensor]:
 def actor_step(g: SeedBatch) -> dict[str, Tensor]:
     "A step of warm-up or alignment."
     c, first, info = g.config, g.learners[0], dict[str, Tensor]()
-    drawn = [x.draw() for x in g.learners]
+    drawn = [draw(x) for x in g.learners]
     batch = {k: torch.stack([vars(b)[k] for b, *_ in drawn]) for k, v in vars(drawn[0][0]).items() if isinstance(v, Tensor)}
     padded, chance = any(b.padded for b, *_ in drawn), {"noise": torch.stack([noise for _, noise, _ in drawn])}
     if c.actor.dropout:

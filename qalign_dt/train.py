@@ -30,8 +30,8 @@ from .tasks import TaskSettings, short_name, task_settings
 # %% auto #0
 __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'RAISED', 'IMITATED', 'FALLERS', 'STEADY', 'SCALES', 'Rules', 'TrainConfig',
            'change', 'fit_dial', 'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'compile_losses',
-           'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over', 'critic_of',
-           'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
+           'draw', 'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over',
+           'critic_of', 'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
            'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
 
 # %% ../nbs/17_train.ipynb #9d0bf7ec
@@ -255,14 +255,9 @@ class ActorLearner:
         self.levels, self.plateau = Levels(), Plateau(c.rules.critic_stop, c.rules.iteration)
         self.losses, self.imitator = (actor_loss, critic_loss), cast("Actor | None", None)  # see `compile_losses` and `align.anchor_loss`
 
-    def draw(self) -> tuple[Batch, Tensor, Tensor | None]:  # what a step is made of; see `update`
-        c, g = self.c, self.generator
-        shape, passes = (c.batch_size, c.actor.context_length if c.align.perturb == "step" else 1, 1), 2 - c.align.same_dropout + c.rules.ema_dropout
-        return (self.windows.sample(c.batch_size, g), torch.randn(shape, generator=g, device=g.device),
-                dropout_factors(c.actor, c.batch_size, passes, g) if c.actor.dropout else None)
-
-    def step(self) -> dict[str, Tensor]:  # losses, detached, on the device: of everything that this phase trains, on a batch of the data
-        return self.update(*self.draw())
+    def step(self) -> dict[str, Tensor]:  # losses, detached, on the device
+        "One step of everything that this phase trains, on a batch of the data."
+        return self.update(*draw(self))
 
     def update(self, batch: Batch,
                noise: Tensor,  # (B, 1, 1) or (B, K, 1) standard normal draws
@@ -281,8 +276,9 @@ class ActorLearner:
         self.optimiser.zero_grad()
         loss.backward()
         info |= parts | {"actor_loss": loss.detach(), "grad_norm": torch.nn.utils.clip_grad_norm_(self.actor.parameters(), c.grad_clip)}
-        self.optimiser.param_groups[0]["lr"], self.done = rate, self.done + 1
+        self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.step()
+        self.done += 1
         if self.done % c.ema_every == 0 and self.done > c.rules.ema_after:
             follow(self.ema, self.actor, 1 - c.ema_decay)
         return info
@@ -297,6 +293,14 @@ def compile_losses(learner: ActorLearner, **options: Any) -> None:  # of torch.c
         raise InputError(f"PyTorch cannot compile on this machine ({why}); install a C++ compiler (on Debian: apt install g++), or train without "
                          "compile") from e
     learner.losses = torch.compile(actor_loss, dynamic=False, **options), torch.compile(critic_loss, dynamic=False, **options)
+
+
+def draw(learner: ActorLearner) -> tuple[Batch, Tensor, Tensor | None]:  # see `ActorLearner.update`
+    "What a step is made of, all by the run's own generator."
+    c, g = learner.c, learner.generator
+    shape, passes = (c.batch_size, c.actor.context_length if c.align.perturb == "step" else 1, 1), 2 - c.align.same_dropout + c.rules.ema_dropout
+    return (learner.windows.sample(c.batch_size, g), torch.randn(shape, generator=g, device=g.device),
+            dropout_factors(c.actor, c.batch_size, passes, g) if c.actor.dropout else None)
 
 
 def frozen(actor: Actor) -> Actor:
