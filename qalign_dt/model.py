@@ -82,10 +82,10 @@ def dropout_factors(c: ActorConfig, batch_size: int,
                     generator: torch.Generator | None = None  # None: PyTorch's own, on the CPU
                     ) -> Tensor:  # (passes, n) 0 or 1/(1-p), p rounded to 16 bits
     "What the numbers of a pass are multiplied by: a row is `Actor.forward`'s `dropout`."
-    n, keep = sum(map(math.prod, dropout_shapes(c, batch_size))), round((1 - c.dropout) * 2**16)
+    n, keep = sum(map(math.prod, dropout_shapes(c, batch_size))), max(1, round((1 - c.dropout) * 2**16))
     bits = torch.empty(passes, -(-n // 4), dtype=torch.int64, device=generator.device if generator else "cpu")
     bits.random_(-2**63, None, generator=generator)
-    return torch.where(bits.view(torch.int16)[:, :n] < keep - 2**15, 2**16 / keep, 0.0)
+    return torch.where(bits.view(torch.int16)[:, :n] <= keep - 1 - 2**15, 2**16 / keep, 0.0)
 
 
 def unpack(dropout: Tensor,  # (n,)
