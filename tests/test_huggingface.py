@@ -7,7 +7,7 @@ from transformers import DecisionTransformerConfig, DecisionTransformerModel
 
 from qalign_dt.core import InputError
 from qalign_dt.policy import Policy, d4rl_normaliser
-from qalign_dt.weights import actor_from_huggingface, actor_from_official, read_weights
+from qalign_dt.paper.checkpoints import actor_from_huggingface, actor_from_official, read_weights
 
 TOLERANCE = 1e-5
 

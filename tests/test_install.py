@@ -19,7 +19,7 @@ import qalign_dt
 assert "site-packages" in qalign_dt.__file__, qalign_dt.__file__
 for tool in ("nbdev", "fastcore", "papermill", "pytest"):
     assert importlib.util.find_spec(tool) is None, tool
-for module in pkgutil.iter_modules(qalign_dt.__path__, "qalign_dt."):
+for module in pkgutil.walk_packages(qalign_dt.__path__, "qalign_dt."):
     importlib.import_module(module.name)
 """
 

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from qalign_dt.sweep import SlurmEngine, cancel_sweep, make_engine, read_sweep, run_sweep, sweep_status
+from qalign_dt.runs.sweep import SlurmEngine, cancel_sweep, make_engine, read_sweep, run_sweep, sweep_status
 
 MISSING = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")]
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; on Debian: apt-get install slurm-wlm munge"),
@@ -211,7 +211,7 @@ def records(sweep):
 def test_jobs_and_daemon_killed(cluster, sweeps):
     sweep = sweeps["slurm"]
     states = sweep.file.parent / "out" / "states"
-    code = "import sys\nfrom qalign_dt.sweep import *\nsweep = read_sweep(sys.argv[1])\nfollow_sweep(sweep, make_engine('slurm', sweep))"
+    code = "import sys\nfrom qalign_dt.runs.sweep import *\nsweep = read_sweep(sys.argv[1])\nfollow_sweep(sweep, make_engine('slurm', sweep))"
     with open(sweep.file.parent / "loop.txt", "w") as log:
         loop = subprocess.Popen([sys.executable, "-c", code, sweep.file], stdout=log, stderr=log)
     wait_for(lambda: len([p for p in states.glob("*.txt") if int(p.read_text().split()[0]) > 3]) >= 3, 90)  # mid-run
