@@ -10,15 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .core import InputError, near_matches
+from .core import InputError, suggest_names
 from .critic import CriticConfig, TwinQ, clamped
 from .data import Batch
 from .model import Actor
 
 # %% auto #0
-__all__ = ['CHOICES', 'SHAPES', 'WEIGHTS', 'AlignConfig', 'supervised_loss', 'shift_into_range', 'perturb', 'share_left',
-           'order_loss', 'value_loss', 'anchor_loss', 'Levels', 'actor_loss', 'next_actions', 'td_target',
-           'critic_loss']
+__all__ = ['CHOICES', 'SHAPES', 'WEIGHTS', 'AlignConfig', 'supervised_loss', 'shift_into_range', 'perturb', 'remaining_fraction',
+           'order_loss', 'value_loss', 'bc_loss', 'Levels', 'actor_loss', 'next_actions', 'td_target', 'critic_loss']
 
 # %% ../nbs/1_method/05_align.ipynb #75177ac7
 CHOICES = {"guide": ("order", "value"), "order": ("softplus", "relu", "linear", "square", "silu", "softplus-relu"),
@@ -62,7 +61,7 @@ class AlignConfig:
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
-                raise InputError(f"{name} {getattr(self, name)!r}: unknown{near_matches(getattr(self, name), known)}")
+                raise InputError(f"{name} {getattr(self, name)!r}: unknown{suggest_names(getattr(self, name), known)}")
         if self.rtg_high - self.rtg_low < 2 * self.min_noise and self.clip_newest:
             raise InputError(f"rtg_low {self.rtg_low}, rtg_high {self.rtg_high}: no room for perturbations of {self.min_noise}; widen the range")
         if self.temperature <= 0 or self.rtg_noise <= 0:
@@ -92,7 +91,7 @@ def shift_into_range(rtg: Tensor,  # (B, K, 1) scaled
 def perturb(rtg: Tensor,  # (B, K, 1) scaled, newest step last
             noise: Tensor,  # (B, 1, 1) standard normal draws, or (B, K, 1) for `c.perturb="step"`
             c: AlignConfig,
-            left: Tensor | float = 1.0  # (B, 1, 1) or (B, K, 1), see `share_left`; the reference's rule ignores it
+            left: Tensor | float = 1.0  # (B, 1, 1) or (B, K, 1), see `remaining_fraction`; the reference's rule ignores it
             ) -> Tensor:  # (B, K, 1) the perturbed RTG; ours differs by at least left * min_noise wherever the range allows
     "Shift each window's RTG, or each step's, by a random amount."
     noise = {"lower": -noise.abs(), "raise": noise.abs(), "both": noise}[c.direction]
@@ -107,7 +106,7 @@ def perturb(rtg: Tensor,  # (B, K, 1) scaled, newest step last
     return rtg + torch.where(room < least, -sign * least, sign * torch.minimum(size, room))
 
 
-def share_left(timesteps: Tensor,  # (B, K) int64
+def remaining_fraction(timesteps: Tensor,  # (B, K) int64
                c: AlignConfig
                ) -> Tensor | float:  # (B, 1, 1), by the newest step, or (B, K, 1) for `c.perturb="step"`; 1 without a horizon
     "How much of the longest episode is still to come."
@@ -149,18 +148,18 @@ def value_loss(q: Tensor,  # (2, B, K) values of the actions
     return -torch.where(swap, means[1] / sizes[0].detach(), means[0] / sizes[1].detach()), {"q1_mean": means[0].detach()}
 
 # %% ../nbs/1_method/05_align.ipynb #5d2e1c95
-def anchor_loss(perturbed: Tensor,  # (B, K, A) actions under the perturbed RTG
+def bc_loss(perturbed: Tensor,  # (B, K, A) actions under the perturbed RTG
                 batch: Batch,
                 asked: Tensor,  # (B, K, 1) the perturbed RTG
-                imitator: Actor | None = None  # None: anchored to the data
+                warmup_policy: Actor | None = None  # None: anchored to the data
                 ) -> Tensor:
     "Squared distance to the goal where the request was raised; averaged over all real steps."
     raised = batch.mask * (asked > batch.rtg[:, :-1])[..., 0]
-    if imitator is None:
+    if warmup_policy is None:
         goal, raised = batch.actions, raised * batch.near_best
     else:
         with torch.no_grad():
-            goal, _ = imitator(asked, batch.states, batch.actions, batch.timesteps, batch.padding, "actions")
+            goal, _ = warmup_policy(asked, batch.states, batch.actions, batch.timesteps, batch.padding, "actions")
     return ((perturbed - goal).square().mean(-1) * raised).sum() / batch.mask.sum()
 
 # %% ../nbs/1_method/05_align.ipynb #41d628b5
@@ -177,7 +176,7 @@ def actor_loss(actor: Actor,
                noise: Tensor,  # (B, 1, 1) or (B, K, 1) standard normal draws
                c: AlignConfig,
                levels: Levels,  # changed in place
-               imitator: Actor | None = None,  # what raised requests are anchored to; None: the data
+               warmup_policy: Actor | None = None,  # what raised requests are anchored to; None: the data
                dropout: Tensor | None = None  # (1, n), or (2, n) if the passes do not share it; None: nothing is dropped
                ) -> tuple[Tensor, dict[str, Tensor]]:
     "The actor's whole objective on one batch, and its parts."
@@ -191,11 +190,11 @@ def actor_loss(actor: Actor,
         guide, more = value_loss(critic(batch.states, actions, learn=False), batch.mask, noise[0, 0, 0] > 0)
         total = c.eta * loss + c.eta2 * guide
     else:
-        asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
+        asked = perturb(rtg, noise, c, remaining_fraction(batch.timesteps, c))
         perturbed, _ = actor(asked, batch.states, batch.actions, batch.timesteps, batch.padding, "actions", second)
         order, unit, more = _order_term(critic, batch, actions, perturbed, asked, c, levels)
-        anchor = anchor_loss(perturbed, batch, asked, imitator)
-        total, more["anchor_loss"] = c.eta * loss + c.eta2 * order / unit + c.anchor * anchor, anchor.detach()
+        anchor = bc_loss(perturbed, batch, asked, warmup_policy)
+        total, more["bc_loss"] = c.eta * loss + c.eta2 * order / unit + c.anchor * anchor, anchor.detach()
     return total, info | more
 
 

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from .align import anchor_loss, next_actions, order_loss, perturb, share_left, supervised_loss, td_target
+from .align import bc_loss, next_actions, order_loss, perturb, remaining_fraction, supervised_loss, td_target
 from .paper.baselines import d3rlpy_python, environment_folder, run_elsewhere
-from .core import InputError, as_plain, near_matches, now, pick_device, progress, run_environment
+from .core import InputError, to_plain, suggest_names, now, pick_device, progress, run_environment
 from .critic import CriticConfig, TwinQ, clamped
 from .data import Batch, Normaliser, Trajectories, near_best
 from .datasets.envs import make_env
@@ -243,7 +243,7 @@ def necessary_flops(c: TrainConfig,  # with obs_dim and act_dim filled in, as a 
         asked = pass_flops(a, batch, k, 0, folds=0.0)
         parts |= {"perturbed, forward": sum(asked.values()), "perturbed, backward": trained(asked)}
         if c.imitates:
-            parts["imitator, forward"] = sum(asked.values()) * {"lower": 0.0, "raise": 1.0, "both": 0.5}[align.direction]
+            parts["warmup_policy, forward"] = sum(asked.values()) * {"lower": 0.0, "raise": 1.0, "both": 0.5}[align.direction]
     if judged:
         first, rest = q_flops(c.critic, inputs, batch * k)
         parts |= {"values, forward": judged * (first + rest), "values, backward": rest + first * a.act_dim / inputs}
@@ -433,7 +433,7 @@ def growth(c: TrainConfig, t: Trajectories,
            ) -> list[dict[str, Any]]:  # a row a value, see `row`
     "The training step's cost as one size grows."
     if over not in VARIED:
-        raise InputError(f"growth over {over!r}: unknown{near_matches(over, VARIED)}")
+        raise InputError(f"growth over {over!r}: unknown{suggest_names(over, VARIED)}")
     part, name = VARIED[over]
     return [{"over": over, "value": v} | step_row(aligning(change(c, {part: {name: v}}), t, device), rate, budget) for v in values]
 
@@ -542,12 +542,12 @@ def naive_actor_loss(o: ActorLearner, batch: Batch, noise: Tensor) -> Tensor:
     c, rtg = o.c.align, batch.rtg[:, :-1]
     rest = batch.states, batch.actions, batch.timesteps, batch.mask
     actions, states = naive_actor(o.actor, rtg, *rest, dropout=o.c.actor.dropout)
-    asked = perturb(rtg, noise, c, share_left(batch.timesteps, c))
+    asked = perturb(rtg, noise, c, remaining_fraction(batch.timesteps, c))
     perturbed, _ = naive_actor(o.actor, asked, *rest, dropout=o.c.actor.dropout)
     order, _ = order_loss(naive_q(o.critic, batch.states, actions), naive_q(o.critic, batch.states, perturbed), asked - rtg, batch.mask, c)
     imitation, _ = supervised_loss(actions, states, batch)
-    imitator = cast(Actor, partial(naive_actor, o.imitator)) if o.imitator else None
-    return c.eta * imitation + c.eta2 * order / o.critic.unit + c.anchor * anchor_loss(perturbed, batch, asked, imitator)
+    warmup_policy = cast(Actor, partial(naive_actor, o.warmup_policy)) if o.warmup_policy else None
+    return c.eta * imitation + c.eta2 * order / o.critic.unit + c.anchor * bc_loss(perturbed, batch, asked, warmup_policy)
 
 # %% ../nbs/6_tools/04_bench.ipynb #0b433577
 class NaiveLearner:
@@ -781,9 +781,9 @@ def bench(scale: str = "tiny",  # a key of BENCH
           ) -> dict[str, Any]:  # plain values: what `qalign-dt bench --json` prints
     "Measure the machine, the things a user waits for, their growth, and the same work done otherwise; in one run."
     if scale not in BENCH:
-        raise InputError(f"scale {scale!r}: unknown{near_matches(scale, BENCH)}")
+        raise InputError(f"scale {scale!r}: unknown{suggest_names(scale, BENCH)}")
     if unknown := [name for name in only if name not in MEASURED]:
-        raise InputError(f"measurement {unknown[0]!r}: unknown{near_matches(unknown[0], MEASURED)}")
+        raise InputError(f"measurement {unknown[0]!r}: unknown{suggest_names(unknown[0], MEASURED)}")
     where, sizes, started, begin = pick_device(device), BENCH[scale], now(), time.perf_counter()
     dtype, budget = torch.bfloat16 if where.type == "cuda" else torch.float32, sizes["budget"]
     c = change(preset(DATASET, scale=scale), {"actor": {"bf16": where.type == "cuda"}})
@@ -808,7 +808,7 @@ def bench(scale: str = "tiny",  # a key of BENCH
             bar.update(1)
     about = {"processor": processor(), "command": command or " ".join(sys.argv), "started": started, "seconds": round(time.perf_counter() - begin, 1),
              "environment": run_environment(("torch", "numpy", "gymnasium", "mujoco", "transformers"))}
-    return as_plain(answer | about)
+    return to_plain(answer | about)
 
 # %% ../nbs/6_tools/04_bench.ipynb #3791012a
 LABELS = {"batch": "batch of windows", "critic_step": "critic's step", "train_step": "training step", "evaluation": "environment step",

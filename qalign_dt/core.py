@@ -29,8 +29,8 @@ from platformdirs import user_cache_dir
 from tqdm import tqdm
 
 # %% auto #0
-__all__ = ['RECORD_VERSION', 'RECORD_KEYS', 'RECORD_SCHEMA', 'InputError', 'near_matches', 'seed_everything', 'stream',
-           'pick_device', 'atomic_write', 'write_json', 'read_json', 'file_hash', 'cache_dir', 'progress', 'as_plain',
+__all__ = ['RECORD_VERSION', 'RECORD_KEYS', 'RECORD_SCHEMA', 'InputError', 'suggest_names', 'seed_everything', 'derive_seed',
+           'pick_device', 'atomic_write', 'write_json', 'read_json', 'file_hash', 'cache_dir', 'progress', 'to_plain',
            'config_hash', 'make_run_id', 'run_environment', 'make_record', 'check_record', 'now', 'write_record',
            'read_records']
 
@@ -39,7 +39,7 @@ class InputError(ValueError):
     "A user's mistake: one line that names the thing and the remedy. The command line exits with code 2."
 
 # %% ../nbs/6_tools/01_core.ipynb #6fd76f10
-def near_matches(name: str,  # what the user typed
+def suggest_names(name: str,  # what the user typed
                  options: Iterable[str],  # the names that exist
                  n: int = 3  # how many suggestions at most
                  ) -> str:  # ", did you mean ...?" or the list of options when none is near
@@ -61,7 +61,7 @@ def seed_everything(seed: int  # any non-negative integer
     torch.manual_seed(seed)
 
 
-def stream(seed: int,  # the run's seed
+def derive_seed(seed: int,  # the run's seed
            name: str  # what the numbers are for: "data", "evaluation", ...
            ) -> int:  # a seed of its own for that purpose, in [0, 2**31)
     "Derive an independent seed for one purpose of a run."
@@ -153,24 +153,24 @@ def _unused(f: Field, value: Any) -> bool:
     return "since" in f.metadata and value == default
 
 
-def as_plain(config: Any  # a dataclass, or nested dicts/lists/scalars/paths
+def to_plain(config: Any  # a dataclass, or nested dicts/lists/scalars/paths
              ) -> Any:  # the same as JSON-ready plain Python
     "Turn a configuration into plain JSON types (dataclasses to dicts, tuples to lists, NumPy scalars to Python's)."
     if is_dataclass(config) and not isinstance(config, type):
         config = {f.name: value for f in fields(config) if not _unused(f, value := getattr(config, f.name))}
     if isinstance(config, dict):
-        return {str(k): as_plain(v) for k, v in config.items()}
+        return {str(k): to_plain(v) for k, v in config.items()}
     if isinstance(config, (list, tuple)):
-        return [as_plain(v) for v in config]
+        return [to_plain(v) for v in config]
     if isinstance(config, (np.generic, np.ndarray)):
         return config.tolist()
     return str(config) if isinstance(config, Path) else config
 
 
-def config_hash(config: Any  # see `as_plain`
+def config_hash(config: Any  # see `to_plain`
                 ) -> str:  # 8 hexadecimal digits
     "A short fingerprint of a configuration; the order of keys does not matter."
-    return hashlib.sha256(json.dumps(as_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(to_plain(config), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def make_run_id(dataset: str,  # data-set id; slashes become dots
@@ -237,10 +237,10 @@ def make_record(experiment: str,  # which experiment the run belongs to, e.g. "q
                 **rest: Any  # the other keys of `RECORD_SCHEMA`
                 ) -> dict[str, Any]:
     "Assemble a run's record and validate it."
-    config = as_plain(config)
+    config = to_plain(config)
     record = dict(schema_version=RECORD_VERSION, experiment=experiment, run_id=make_run_id(dataset, method, seed, config),
                   dataset=dataset, method=method, seed=seed, config=config, environment=run_environment())
-    record |= {k: as_plain(v) for k, v in rest.items()}
+    record |= {k: to_plain(v) for k, v in rest.items()}
     if isinstance(metrics := record.get("metrics"), dict):
         record["metrics"] = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in metrics.items()}
     check_record(record)

@@ -23,9 +23,9 @@ from .core import InputError, atomic_write, file_hash, read_json, write_json
 from .data import Normaliser, Trajectories, Transitions
 
 # %% auto #0
-__all__ = ['LEAST_RANK', 'CriticConfig', 'TwinQ', 'discounted_returns', 'make_critic', 'sarsa_loss', 'SarsaLearner', 'clamped',
-           'divide_by_mean', 'cosine', 'follow', 'ReturnProbe', 'rank_correlation', 'SavedCritic', 'save_critic',
-           'load_critic']
+__all__ = ['LEAST_RANK', 'CriticConfig', 'TwinQ', 'discounted_returns', 'make_critic', 'pretraining_loss', 'CriticPretrainer',
+           'clamped', 'divide_by_mean', 'cosine', 'follow', 'ReturnProbe', 'rank_correlation', 'SavedCritic',
+           'save_critic', 'load_critic']
 
 # %% ../nbs/1_method/04_critic.ipynb #0ff2b4e6
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def make_critic(t: Trajectories,
     return TwinQ(t.obs_dim, t.act_dim, c, returns.mean(), spread, spread)
 
 # %% ../nbs/1_method/04_critic.ipynb #718df403
-def sarsa_loss(c: CriticConfig, critic: TwinQ, target: TwinQ,
+def pretraining_loss(c: CriticConfig, critic: TwinQ, target: TwinQ,
                transitions: Sequence[Tensor]  # from `Transitions.sample`
                ) -> Tensor:  # in units of the critic's `unit` squared
     "The squared error of the mixed target."
@@ -138,7 +138,7 @@ def sarsa_loss(c: CriticConfig, critic: TwinQ, target: TwinQ,
     return ((critic(s, a) - y) / critic.unit).square().mean()
 
 # %% ../nbs/1_method/04_critic.ipynb #1ebf911a
-class SarsaLearner:
+class CriticPretrainer:
     "Fits a critic to the behaviour of the data; `step` until `c.steps`."
 
     def __init__(self, trajectories: Trajectories, normaliser: Normaliser, c: CriticConfig,
@@ -159,7 +159,7 @@ class SarsaLearner:
 
     def step(self) -> Tensor:  # the loss, detached
         "One gradient step; the loss stays on the device."
-        loss = sarsa_loss(self.c, self.critic, self.target, self.transitions.sample(self.c.batch_size, self.generator))
+        loss = pretraining_loss(self.c, self.critic, self.target, self.transitions.sample(self.c.batch_size, self.generator))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.param_groups[0]["lr"] = self.rate
@@ -190,7 +190,7 @@ def clamped(q: Tensor,  # bootstrapped values
 
 
 @torch.no_grad()
-def divide_by_mean(learner: SarsaLearner) -> None:
+def divide_by_mean(learner: CriticPretrainer) -> None:
     "Divide the outputs of a pretrained critic by the mean size of its values on the data, as the reference does in AntMaze."
     s, a = learner.transitions.sizes
     size = learner.critic(learner.transitions.table[:, :s], learner.transitions.table[:, s:s + a]).abs().mean()

@@ -17,7 +17,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from .core import InputError, progress, stream
+from .core import InputError, progress, derive_seed
 from .datasets.envs import make_env
 from .policy import Policy
 from .datasets.tasks import normalized_score, task_settings
@@ -45,7 +45,7 @@ def evaluation_seeds(seed: int,  # the evaluation seed
     "The environment seeds of an evaluation."
     if episodes < 1:
         raise InputError(f"episodes {episodes}: need at least 1 for each target")
-    return [stream(seed, f"evaluation/{i}") for i in range(episodes)]
+    return [derive_seed(seed, f"evaluation/{i}") for i in range(episodes)]
 
 # %% ../nbs/2_use/02_evaluate.ipynb #7fa63170
 class Agent(Protocol):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .core import InputError, near_matches
+from .core import InputError, suggest_names
 
 # %% auto #0
 __all__ = ['BACKBONES', 'READ', 'Kept', 'ActorConfig', 'pick', 'causal', 'dropout_shapes', 'dropout_factors', 'unpack', 'drop',
@@ -42,7 +42,7 @@ class ActorConfig:
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
-            raise InputError(f"backbone {self.backbone!r}: unknown{near_matches(self.backbone, BACKBONES)}")
+            raise InputError(f"backbone {self.backbone!r}: unknown{suggest_names(self.backbone, BACKBONES)}")
         if self.width % self.n_heads:
             raise InputError(f"width {self.width}: must be a multiple of n_heads {self.n_heads}")
         if not 0 <= self.dropout < 1:

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .core import InputError, atomic_write, file_hash, near_matches, read_json, write_json
+from .core import InputError, atomic_write, file_hash, suggest_names, read_json, write_json
 from .critic import TwinQ
 from .data import Normaliser, Trajectories
 from .datasets.envs import make_env
@@ -260,7 +260,7 @@ def d4rl_normaliser(name: str  # e.g. "hopper-medium-v2"; the source and the ver
     "The normaliser of a genuine D4RL v2 set, from its published statistics."
     known, key = read_json(package_data("reference", "d4rl_v2_state_stats.json"))["stats"], d4rl_name(name)
     if key not in known:
-        raise InputError(f"{name!r}: the state means of this data set are not known here{near_matches(key or name, known)}; "
+        raise InputError(f"{name!r}: the state means of this data set are not known here{suggest_names(key or name, known)}; "
                          "or pass normaliser=, a Normaliser or the data set itself")
     mean, std = (np.array(known[key][f"state_{kind}"], dtype=np.float64) for kind in ("mean", "std"))
     return Normaliser(mean.astype(np.float32), (std + 1e-6).astype(np.float32))

@@ -9,7 +9,7 @@ from math import comb, log
 
 import numpy as np
 
-from .core import InputError, stream
+from .core import InputError, derive_seed
 from .toy import TabularMDP, optimal_q, policy_q
 
 # %% auto #0
@@ -89,7 +89,7 @@ def random_mdp(seed: int,  # the same seed gives the same task
     "A random task with whole-numbered rewards; episodes start in state 0."
     if not 0 <= noise <= 1 or max_reward < 1:
         raise InputError(f"random_mdp: noise {noise}, max_reward {max_reward}: need a probability and a reward from 1 on")
-    rng = np.random.default_rng(stream(seed, "random_mdp"))
+    rng = np.random.default_rng(derive_seed(seed, "random_mdp"))
     certain = np.eye(n_states)[rng.integers(n_states, size=(n_states, n_actions))]  # (S, A, S)
     anywhere = rng.dirichlet(np.ones(n_states), (n_states, n_actions))
     rewards = rng.integers(max_reward + 1, size=(n_states, n_actions)).astype(float)
@@ -165,7 +165,7 @@ def sample_counts(mdp: TabularMDP,
     "The counts of a finite data set."
     if n_episodes < 1:
         raise InputError(f"sample_counts: {n_episodes} episodes: ask for at least 1")
-    rng, taken = np.random.default_rng(stream(seed, "episodes")), []
+    rng, taken = np.random.default_rng(derive_seed(seed, "episodes")), []
     state = rng.multinomial(1, mdp.start, n_episodes).argmax(1)  # (N,)
     for step in np.broadcast_to(behaviour, (mdp.horizon, *mdp.rewards.shape)):
         action = rng.multinomial(1, step[state]).argmax(1)

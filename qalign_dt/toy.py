@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import gymnasium
 import numpy as np
 
-from .core import InputError, near_matches, stream
+from .core import InputError, suggest_names, derive_seed
 
 # %% auto #0
 __all__ = ['TOY_ENV_ID', 'BEHAVIOURS', 'TabularMDP', 'toy_mdp', 'policy_q', 'optimal_q', 'policy_return', 'extreme_policy',
@@ -184,7 +184,7 @@ def behaviour_policies(mdp: TabularMDP,  # a ride: see `toy_mdp`
                        ) -> np.ndarray:  # pi_k(a|s), shape (K, S, A): each episode follows one of the K policies throughout
     "The riders behind a data set: cruise at one decent speed (narrow, K = 1) or at every speed (mixed, K = S)."
     if behaviour not in BEHAVIOURS:
-        raise InputError(f"unknown behaviour {behaviour!r}{near_matches(behaviour, BEHAVIOURS)}")
+        raise InputError(f"unknown behaviour {behaviour!r}{suggest_names(behaviour, BEHAVIOURS)}")
     speed, hold = np.arange(mdp.n_states), mdp.n_actions // 2
     cruise = np.array([round(0.6 * (mdp.n_states - 1))]) if behaviour == "narrow" else speed  # (K,)
     wanted = hold + np.clip(cruise[:, None] - speed, -hold, hold)  # (K, S) action without the noise
@@ -202,7 +202,7 @@ def toy_dataset(n_episodes: int = 500,  # E, episodes of T steps each
     policies = behaviour_policies(mdp, behaviour)  # (K, S, A)
     if n_episodes < 1:
         raise InputError(f"toy_dataset: {n_episodes} episodes: ask for at least 1")
-    rng = np.random.default_rng(stream(seed, "toy"))
+    rng = np.random.default_rng(derive_seed(seed, "toy"))
     rider = rng.permutation(np.arange(n_episodes) % len(policies))  # (E,) all levels equally often
     states, actions = np.zeros((2, n_episodes, mdp.horizon), int)
     state = _draw(np.tile(mdp.start, (n_episodes, 1)), rng)

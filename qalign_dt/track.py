@@ -18,7 +18,7 @@ import pandas as pd
 from gymnasium.envs.registration import EnvSpec
 from matplotlib import pyplot as plt
 
-from .core import InputError, atomic_write, near_matches, progress
+from .core import InputError, atomic_write, suggest_names, progress
 from .data import Trajectories
 from .datasets.envs import make_env
 from .evaluate import Agent, evaluation_seeds, forget, in_shares, sizes
@@ -45,7 +45,7 @@ class Profile:
 
     def __post_init__(self) -> None:
         if self.kind not in PROFILES:
-            raise InputError(f"profile {self.kind!r}: unknown{near_matches(self.kind, PROFILES)}")
+            raise InputError(f"profile {self.kind!r}: unknown{suggest_names(self.kind, PROFILES)}")
         if not self.speeds or not np.isfinite(self.speeds).all():
             raise InputError(f"profile {self.kind}: speeds {list(self.speeds)}: give at least one finite number, for example 1 3 2")
         if self.kind != "const" and len(self.speeds) < 2:
@@ -115,7 +115,7 @@ class RequestRule:
 
     def __post_init__(self) -> None:
         if self.horizon not in HORIZONS:
-            raise InputError(f"horizon {self.horizon!r}: unknown{near_matches(self.horizon, HORIZONS)}")
+            raise InputError(f"horizon {self.horizon!r}: unknown{suggest_names(self.horizon, HORIZONS)}")
         if not (self.integral >= 0 and self.bound >= 0):
             raise InputError(f"integral {self.integral}, bound {self.bound}: neither may be negative")
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from .align import AlignConfig, Levels, actor_loss, critic_loss, next_actions
-from .core import InputError, as_plain, atomic_write, config_hash, make_run_id, near_matches, pick_device, progress, read_json
-from .core import seed_everything, stream, write_json
-from .critic import LEAST_RANK, CriticConfig, ReturnProbe, SarsaLearner, SavedCritic, TwinQ
+from .core import InputError, to_plain, atomic_write, config_hash, make_run_id, suggest_names, pick_device, progress, read_json
+from .core import seed_everything, derive_seed, write_json
+from .critic import LEAST_RANK, CriticConfig, ReturnProbe, CriticPretrainer, SavedCritic, TwinQ
 from .critic import clamped, cosine, divide_by_mean, follow, load_critic, save_critic
 from .data import Batch, Normaliser, Trajectories, Windows
 from .log import RunLog
@@ -32,7 +32,7 @@ __all__ = ['IMITATION', 'METHODS', 'FAITHFUL', 'RAISED', 'IMITATED', 'FALLERS', 
            'change', 'fit_dial', 'as_reference', 'preset', 'schedule', 'Plateau', 'ActorLearner', 'compile_losses',
            'draw', 'frozen', 'end_warmup', 'critic_step', 'best_share', 'Trainer', 'first_phase', 'take_over',
            'critic_of', 'trainer_state', 'restore_trainer', 'open_run', 'save_checkpoint', 'load_checkpoint', 'tested',
-           'run_training', 'QAlignDT', 'run_folder', 'trained', 'pretrain_critic']
+           'run_training', 'QAlignDT', 'run_folder', 'train_or_load', 'pretrain_critic']
 
 # %% ../nbs/1_method/07_train.ipynb #9d0bf7ec
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError(f"method {self.method!r}: unknown{near_matches(self.method, METHODS)}")
+            raise InputError(f"method {self.method!r}: unknown{suggest_names(self.method, METHODS)}")
         if self.steps < 1 or not 0 <= self.warmup <= self.steps or self.batch_size < 1 or not 0 < self.data_share <= 1:
             raise InputError(f"steps {self.steps}, warmup {self.warmup}, batch_size {self.batch_size}, data_share {self.data_share}: need "
                              "steps >= 1, 0 <= warmup <= steps, batch_size >= 1, 0 < data_share <= 1")
         if self.imitates and not self.warmup:
-            raise InputError("anchor_to 'imitation' needs a warm-up, in which the imitator learns; give warmup, or anchor_to 'data'")
+            raise InputError("anchor_to 'imitation' needs a warm-up, in which the warmup_policy learns; give warmup, or anchor_to 'data'")
 
     @property
     def imitates(self) -> bool:  # whether the actor at the end of the warm-up is kept
@@ -172,9 +172,9 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
            ) -> TrainConfig:
     "The settings of a task, a method and a scale."
     if scale not in SCALES:
-        raise InputError(f"scale {scale!r}: unknown{near_matches(scale, SCALES)}")
+        raise InputError(f"scale {scale!r}: unknown{suggest_names(scale, SCALES)}")
     if unknown := [k for k in changes if k not in TrainConfig.__dataclass_fields__]:
-        raise InputError(f"setting {unknown[0]!r}: unknown{near_matches(unknown[0], TrainConfig.__dataclass_fields__)}")
+        raise InputError(f"setting {unknown[0]!r}: unknown{suggest_names(unknown[0], TrainConfig.__dataclass_fields__)}")
     task = _task(dataset, changes.get("rtg_scale"))
     c = change(TrainConfig(dataset, method, seed, rtg_scale=task.rtg_scale, **SCALES[scale]), METHODS[method])
     steps = int(changes.get("steps", c.steps))
@@ -251,9 +251,9 @@ class ActorLearner:
         self.ema = copy.deepcopy(actor).requires_grad_(False)
         self.optimiser = torch.optim.Adam(actor.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay, fused=True)
         self.critic_optimiser = torch.optim.Adam(critic.parameters(), lr=c.critic_learning_rate, fused=True) if critic else None
-        self.generator = torch.Generator(device).manual_seed(stream(c.seed, "windows"))
+        self.generator = torch.Generator(device).manual_seed(derive_seed(c.seed, "windows"))
         self.levels, self.plateau = Levels(), Plateau(c.rules.critic_stop, c.rules.iteration)
-        self.losses, self.imitator = (actor_loss, critic_loss), cast("Actor | None", None)  # see `compile_losses` and `align.anchor_loss`
+        self.losses, self.warmup_policy = (actor_loss, critic_loss), cast("Actor | None", None)  # see `compile_losses` and `align.bc_loss`
 
     def step(self) -> dict[str, Tensor]:  # losses, detached, on the device
         "One step of everything that this phase trains, on a batch of the data."
@@ -272,7 +272,7 @@ class ActorLearner:
         if aligning and align.finetune_critic and not self.plateau.reached:
             info = critic_step(self, batch, align, critic_rate, dropout)
         self.levels.bootstrapped = info.get("bootstrapped_q", 0.0)
-        loss, parts = self.losses[0](self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.imitator, dropout)
+        loss, parts = self.losses[0](self.actor, self.critic if aligning else None, batch, noise, align, self.levels, self.warmup_policy, dropout)
         self.optimiser.zero_grad()
         loss.backward()
         info |= parts | {"actor_loss": loss.detach(), "grad_norm": torch.nn.utils.clip_grad_norm_(self.actor.parameters(), c.grad_clip)}
@@ -309,11 +309,11 @@ def frozen(actor: Actor) -> Actor:
 
 
 def end_warmup(learner: ActorLearner) -> None:
-    "Imitation is over: the slow copy starts here, and the imitator stays as it is."
+    "Imitation is over: the slow copy starts here, and the warmup_policy stays as it is."
     if learner.c.rules.ema_after < 0:
         follow(learner.ema, learner.actor, 1.0)
     if learner.c.imitates:
-        learner.imitator = frozen(learner.actor)
+        learner.warmup_policy = frozen(learner.actor)
 
 
 def critic_step(learner: ActorLearner, batch: Batch, align: AlignConfig,
@@ -363,7 +363,7 @@ class Trainer:
         self.normaliser = Normaliser.fit(trajectories.observations)
         self.sarsa = first_phase(config, trajectories, critic, device) if config.align.guided else None
         self.probe = ReturnProbe(trajectories, self.normaliser, config.critic, device=device) if self.sarsa else None
-        torch.manual_seed(stream(config.seed, "actor"))  # the same actor whatever the method
+        torch.manual_seed(derive_seed(config.seed, "actor"))  # the same actor whatever the method
         critics = (self.sarsa.critic, self.sarsa.target) if self.sarsa else (None, None)
         windows = Windows(trajectories, self.normaliser, config.actor.context_length, config.rtg_scale, config.rules.draw,
                           config.rules.pad_raw, device, config.rules.balance)
@@ -395,20 +395,20 @@ class Trainer:
         loss = self.sarsa.step()
         if self.phase != "critic" and self.config.critic.divide_by_mean_q:
             divide_by_mean(self.sarsa)
-        return {"sarsa_loss": loss}
+        return {"pretraining_loss": loss}
 
 # %% ../nbs/1_method/07_train.ipynb #d588b531
 def first_phase(config: TrainConfig, t: Trajectories,
                 saved: SavedCritic | None,  # stands for the pretraining
-                device: torch.device | str) -> SarsaLearner:
+                device: torch.device | str) -> CriticPretrainer:
     "The critic's learner, at its start; or, with a pretrained critic, at its end."
-    learner = SarsaLearner(t, Normaliser.fit(t.observations, config.rules.critic_epsilon), config.critic, stream(config.seed, "critic"), device)
+    learner = CriticPretrainer(t, Normaliser.fit(t.observations, config.rules.critic_epsilon), config.critic, derive_seed(config.seed, "critic"), device)
     if saved:
         take_over(learner, saved, config, t)
     return learner
 
 
-def take_over(learner: SarsaLearner,  # at its start; afterwards at its end
+def take_over(learner: CriticPretrainer,  # at its start; afterwards at its end
               saved: SavedCritic, config: TrainConfig, t: Trajectories) -> None:
     "Put a pretrained critic in the place of the pretraining, if it is what that would give."
     there = {"settings": saved.config, "data": saved.info["data_hash"], "seed": saved.info["seed"], "actor steps": saved.info["actor_steps"],
@@ -434,7 +434,7 @@ def trainer_state(trainer: Trainer) -> dict[str, Any]:
     a = trainer.learner
     return {"config_hash": config_hash(trainer.config), "data_hash": trainer.trajectories.content_hash(),
             "sarsa": trainer.sarsa and trainer.sarsa.state_dict(), "actor": a.actor.state_dict(), "ema": a.ema.state_dict(),
-            "imitator": a.imitator and a.imitator.state_dict(),
+            "warmup_policy": a.warmup_policy and a.warmup_policy.state_dict(),
             "optimiser": a.optimiser.state_dict(), "critic_optimiser": a.critic_optimiser and a.critic_optimiser.state_dict(),
             "generator": a.generator.get_state(), "done": a.done, "order_level": a.levels.order, "plateau": asdict(a.plateau),
             "torch_rng": torch.get_rng_state(),
@@ -454,9 +454,9 @@ def restore_trainer(trainer: Trainer, state: dict[str, Any]  # from `trainer_sta
         a.critic_optimiser.load_state_dict(state["critic_optimiser"])
     a.actor.load_state_dict(state["actor"])
     a.ema.load_state_dict(state["ema"])
-    if state.get("imitator"):
-        a.imitator = frozen(a.actor)
-        a.imitator.load_state_dict(state["imitator"])
+    if state.get("warmup_policy"):
+        a.warmup_policy = frozen(a.actor)
+        a.warmup_policy.load_state_dict(state["warmup_policy"])
     a.optimiser.load_state_dict(state["optimiser"])
     a.generator.set_state(state["generator"].cpu())
     a.done, a.levels.order, a.plateau = state["done"], state["order_level"], Plateau(**state["plateau"])
@@ -486,7 +486,7 @@ def open_run(out: str | Path,  # the run's folder
     elif resume:
         raise InputError(f"{out}: nothing to resume there; start without --resume")
     else:
-        write_json(out/"run.json", {"run_id": about, "config": as_plain(trainer.config), "data": as_plain(trainer.trajectories.info)})
+        write_json(out/"run.json", {"run_id": about, "config": to_plain(trainer.config), "data": to_plain(trainer.trajectories.info)})
     return out
 
 
@@ -546,7 +546,7 @@ def run_training(stepper: Any,  # a trainer, or several as one (`seeds.SeedBatch
                 ranks = [tested(t, log) for t, log in zip(stepper.apart(), logs)] if rest else [{}] * len(logs)
                 for i, log in enumerate(logs):
                     log.write({"step": stepper.done, "phase": phase, "seconds": log.seconds} | {k: v[i] for k, v in means.items()} | ranks[i])
-                bar.set_postfix_str(" ".join(f"{k} {v[0]:.3g}" for k, v in means.items() if k in ("sarsa_loss", "action_loss", "order_gap")))
+                bar.set_postfix_str(" ".join(f"{k} {v[0]:.3g}" for k, v in means.items() if k in ("pretraining_loss", "action_loss", "order_gap")))
                 sums, count = {}, 0
             if any(outs) and (stepper.done % every == 0 or stepper.done == end):
                 for trainer, out in zip(stepper.apart(), outs):
@@ -593,7 +593,7 @@ class QAlignDT:
         info = {k: t.trajectories.info.get(k) for k in ("name", "source", "env_id")} | {
             "method": t.config.method, "seed": t.config.seed, "run_id": t.config.run_id, "actor_steps": t.learner.done,
             "data_return_min": float(returns.min()), "data_return_max": float(returns.max()), "data_hash": t.trajectories.content_hash(),
-            "config": as_plain(t.config)} | ({"dial_top": float(returns.max())} if t.config.dial_from_data else {})
+            "config": to_plain(t.config)} | ({"dial_top": float(returns.max())} if t.config.dial_from_data else {})
         scale = t.config.rtg_scale
         return Policy(copy.deepcopy(t.learner.actor), t.normaliser, scale, (a.rtg_low * scale, a.rtg_high * scale), info)
 
@@ -609,7 +609,7 @@ def run_folder(agent: QAlignDT, root: str | Path = "_runs") -> Path:
     return Path(root)/f"{agent.config.run_id}-{agent.trainer.trajectories.content_hash()[:8]}"
 
 
-def trained(config: TrainConfig, dataset: Trajectories,
+def train_or_load(config: TrainConfig, dataset: Trajectories,
             root: str | Path = "_runs",  # the run's folder lies below it, named by settings and data
             device: str = "auto",
             critic: str | Path | None = None  # see `QAlignDT`

@@ -27,7 +27,7 @@ from ..bench import BENCH, MEASURED, bench, bench_table
 from ..calibrate import calibrate, calibrate_from_critic, calibration_error
 from ..datasets.regenerate import KINDS
 from ..control import AlignmentCurve, alignment_curve
-from ..core import InputError, as_plain, atomic_write, file_hash, write_json
+from ..core import InputError, to_plain, atomic_write, file_hash, write_json
 from ..critic import load_critic
 from ..data import Trajectories
 from ..diagnose import check_pair, diagnose, plot_diagnosis
@@ -59,7 +59,7 @@ __all__ = ['Answer', 'finite', 'lines', 'Parser', 'add_command', 'do_data_list',
 Answer = tuple[dict[str, Any], str]  # what --json prints, what is printed otherwise; "ok": False in the first makes the exit code 1
 
 
-def finite(value: Any  # plain values, see `as_plain`
+def finite(value: Any  # plain values, see `to_plain`
            ) -> Any:  # the same, None for NaN and infinity
     "Values that strict JSON can hold."
     if isinstance(value, dict):
@@ -620,7 +620,7 @@ def main(argv: Sequence[str] | None = None  # arguments; the process's own by de
             warnings.simplefilter("ignore", OutOfReach)  # the answer says it
             with parallel_config(n_jobs=workers_of(args)):
                 answer, text = args.run(args)
-        print(json.dumps(finite(as_plain(answer)), allow_nan=False) if args.json else text, flush=True)
+        print(json.dumps(finite(to_plain(answer)), allow_nan=False) if args.json else text, flush=True)
         return int(answer.get("ok") is False)
     except InputError as e:
         code, message = 2, str(e)

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from .regenerate import check_returns, policy_index
-from ..core import InputError, as_plain, stream
+from ..core import InputError, to_plain, derive_seed
 from ..data import Trajectories, mean_and_std
 from .envs import Maze2d, make_env, maze2d_reward
 from .formats import ARRAYS
@@ -62,7 +62,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:  # plain values, ready for JSON (NaN included)
         counts = {f"{level}s": self.count(level) for level in LEVELS}
-        return as_plain({"name": self.name, "env_id": self.env_id, "ok": self.ok, **counts, "findings": [vars(f) for f in self.findings],
+        return to_plain({"name": self.name, "env_id": self.env_id, "ok": self.ok, **counts, "findings": [vars(f) for f in self.findings],
                          "skipped": self.skipped, "facts": self.facts})
 
     def __repr__(self) -> str:
@@ -463,7 +463,7 @@ def check_replay(case: Case) -> Iterator[Finding]:
         yield Finding("error", f"observations of {t.obs_dim} and actions of {t.act_dim} numbers; {case.env_id} has {shapes[0][0]} and {shapes[1][0]}")
         return
     whole = np.flatnonzero(states_of(case, env)[2]) if case.task in ROOT else np.arange(t.n_steps)
-    rng = np.random.default_rng(stream(case.seed, "audit"))
+    rng = np.random.default_rng(derive_seed(case.seed, "audit"))
     steps, ends = np.intersect1d(whole, case.inner), np.intersect1d(whole, np.flatnonzero(t.terminals))
     rows = np.concatenate([rng.permutation(steps)[:case.replays], rng.permutation(ends)[:case.replays // 4]])
     if len(rows):

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from .regenerate import EXPERT_SCORE, KINDS, LANES, MEDIUM_TOLERANCE, Act, BehaviourPolicy
 from .regenerate import Level, join_episodes, measure, one_thread, protocol_versions
 from .regenerate import run_episodes, uniform_policy
-from ..core import InputError, as_plain, atomic_write, file_hash, near_matches, progress, read_json, stream, write_json
+from ..core import InputError, to_plain, atomic_write, file_hash, suggest_names, progress, read_json, derive_seed, write_json
 from ..data import Trajectories
 from .envs import make_env
 from .formats import ARRAYS
@@ -179,7 +179,7 @@ def _open_run(env_id: str, seed: int, out: Path, engine: str, config: SACConfig)
     run = read_json(path) if path.exists() else {}
     engine = run["settings"]["engine"] if run and engine == "auto" else pick_engine(engine)
     low, high = action_bounds(env_id)
-    settings = {"env_id": env_id, "seed": seed, "engine": engine} | as_plain(config)
+    settings = {"env_id": env_id, "seed": seed, "engine": engine} | to_plain(config)
     if run and run["settings"] != settings:
         other = [f"{k} {run['settings'].get(k)!r} instead of {v!r}" for k, v in settings.items() if run["settings"].get(k) != v]
         raise InputError(f"{out}: holds another run ({', '.join(other)}); use another folder, or the run's own settings to go on with it")
@@ -204,7 +204,7 @@ def _open_model(run: dict[str, Any], out: Path, config: SACConfig) -> Any:
 def _train_segment(model: Any, run: dict[str, Any], out: Path, config: SACConfig, bar: tqdm) -> dict[str, Any]:
     "One segment: learn, then write snapshot, transitions and learner; returns its entry for run.json."
     seed, start = run["settings"]["seed"], model.num_timesteps
-    model.set_random_seed(stream(seed, f"behaviour/{start}"))  # every generator: the library's, the action space's, the environment's
+    model.set_random_seed(derive_seed(seed, f"behaviour/{start}"))  # every generator: the library's, the action space's, the environment's
     model._last_obs = None  # begin a new episode
     first = model.replay_buffer.pos
     model.learn(config.segment, callback=lambda *_: bar.update(1) or True, reset_num_timesteps=start == 0)
@@ -355,7 +355,7 @@ def rolled_out(job: Job,
     level = None if kind == "random" else job.chosen[kind]
     envs = [unit_env(job.env_id) for _ in range(LANES)]
     act = _policy(job.out, level) if level else uniform_policy(envs[0].action_space.shape[0])
-    rng = np.random.default_rng(stream(job.seed, f"collected/{job.env_id}/{kind}"))
+    rng = np.random.default_rng(derive_seed(job.seed, f"collected/{job.env_id}/{kind}"))
     with progress(job.n, f"collecting {kind}") as bar, one_thread():
         episodes = run_episodes(envs, act, job.n, rng, bar)
     made_by = [{"steps": level.steps, "sha256": level.sha256}] if level else [{"steps": 0, "sha256": "uniform"}]
@@ -434,7 +434,7 @@ def collect(env_id: str,  # any Gymnasium environment with continuous actions
     out, rule = Path(out), pick_rule(env_id, rule)
     for kind in kinds or ():
         if kind not in KINDS:
-            raise InputError(f"kind {kind!r}: unknown{near_matches(kind, KINDS)}")
+            raise InputError(f"kind {kind!r}: unknown{suggest_names(kind, KINDS)}")
     if n_transitions < 1 or measure_steps < 1:
         raise InputError(f"{env_id}: n_transitions {n_transitions} and measure_steps {measure_steps} must be positive")
     run = train_sac(env_id, steps, out, seed, engine, config)

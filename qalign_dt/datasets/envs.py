@@ -15,7 +15,7 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 
-from ..core import InputError, near_matches
+from ..core import InputError, suggest_names
 from .tasks import FAMILIES, REFUSED, d4rl_names, short_name, task_settings
 
 # %% auto #0
@@ -56,7 +56,7 @@ def gymnasium_env(env_id: str,  # Gymnasium id, e.g. "HalfCheetah-v4" or "PointM
     except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as e:
         stubs = ("<", "gymnasium_robotics.envs.mujoco.")  # MuJoCo's v2 and v3
         alive = [known for known, spec in gym.registry.items() if not str(spec.entry_point).startswith(stubs)]
-        raise InputError(f"environment {env_id!r}: Gymnasium does not know it{near_matches(env_id, alive + d4rl_names())}") from e
+        raise InputError(f"environment {env_id!r}: Gymnasium does not know it{suggest_names(env_id, alive + d4rl_names())}") from e
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as e:
         raise InputError(f"environment {env_id!r} is not installed; remedy: pip install \"gymnasium[mujoco]\"") from e
     if xml := getattr(env.unwrapped, "tmp_xml_file_path", None):  # gymnasium-robotics leaves one in the temporary folder for every maze

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import gymnasium as gym
 import numpy as np
 
-from ..core import InputError, as_plain, atomic_write, near_matches
+from ..core import InputError, to_plain, atomic_write, suggest_names
 from ..data import Trajectories
 from .envs import ROBOTICS, flatten_goals, import_robotics
 from .tasks import env_of, reference_scores
@@ -302,8 +302,8 @@ def local_minari_ids() -> list[str]:
 
 def _near(dataset_id: str) -> str:
     "The local ids that look like a name; nothing where none does, because there may be hundreds."
-    local = [known for known in local_minari_ids() if near_matches(dataset_id, [known]).startswith("; did")]
-    return near_matches(dataset_id, local) if local else ""
+    local = [known for known in local_minari_ids() if suggest_names(dataset_id, [known]).startswith("; did")]
+    return suggest_names(dataset_id, local) if local else ""
 
 
 def _folder_of(dataset_id: str  # e.g. "mujoco/hopper/medium-v0"
@@ -397,7 +397,7 @@ def _environment_of(spec: Any) -> dict[str, Any]:  # env_id; env_kwargs where th
         return {}
     registered = _registered(spec.id)
     kwargs = {k: v for k, v in spec.kwargs.items() if registered is None or registered.kwargs.get(k) != v}
-    return {"env_id": spec.id} | ({"env_kwargs": as_plain(kwargs)} if kwargs else {})
+    return {"env_id": spec.id} | ({"env_kwargs": to_plain(kwargs)} if kwargs else {})
 
 # %% ../../nbs/3_datasets/08_formats.ipynb #514d142c
 def _from_minari(dataset: Any  # a MinariDataset
@@ -460,7 +460,7 @@ def _minari_metadata(t: Trajectories, dataset_id: str) -> dict[str, Any]:
     "What Minari is told of a set besides its spaces and environment."
     about = f"{t.name}, exported by qalign_dt. The observation after the last step of each episode is not known and repeats the one before."
     known = {"dataset_id": dataset_id, "minari_version": _minari().__version__, "author": {"qalign_dt"}, "description": about,
-             "qalign_dt": {"info": as_plain(t.info), "content_hash": None if _bounds(t)[2] else t.content_hash()}}
+             "qalign_dt": {"info": to_plain(t.info), "content_hash": None if _bounds(t)[2] else t.content_hash()}}
     try:
         low, high = reference_scores(t.info.get("env_id", ""))
         return known | {"ref_min_score": low, "ref_max_score": high}

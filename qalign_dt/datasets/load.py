@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from .regenerate import protocol_versions, recipe, regenerate, regenerated_ids
-from ..core import InputError, atomic_write, cache_dir, config_hash, near_matches, progress, read_json, write_json
+from ..core import InputError, atomic_write, cache_dir, config_hash, suggest_names, progress, read_json, write_json
 from ..data import Trajectories, blocks, first_row, mean_and_std
 from .formats import ARRAYS, read_minari, read_npz, read_pickle
 from .mazes import maze_ids, maze_recipe, regenerate_maze
@@ -264,7 +264,7 @@ def d4rl_address(name: str  # D4RL's name, e.g. "hopper-medium-v2"
     "The download address of a D4RL set, on the mirror if there is one; an unknown name is an error."
     addresses, mirror = d4rl_reference()["DATASET_URLS"], os.environ.get("QALIGN_DT_D4RL_MIRROR", "").rstrip("/")
     if name not in addresses:
-        raise InputError(f"data set 'd4rl/{name}': D4RL has no set of this name{near_matches(name, addresses)}")
+        raise InputError(f"data set 'd4rl/{name}': D4RL has no set of this name{suggest_names(name, addresses)}")
     if mirror and not mirror.startswith(("http://", "https://")):
         raise InputError(f"QALIGN_DT_D4RL_MIRROR {mirror!r}: must begin with http:// or https:// (for a folder, set D4RL_DATASET_DIR)")
     return addresses[name].replace(ORIGIN, mirror or ORIGIN, 1)

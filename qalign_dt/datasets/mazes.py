@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .regenerate import protocol_versions
-from ..core import InputError, near_matches, progress, stream
+from ..core import InputError, suggest_names, progress, derive_seed
 from ..data import Trajectories
 from .envs import make_env, maze2d_reward, maze_walls
 from .tasks import task_settings
@@ -93,7 +93,7 @@ def maze_recipe(dataset_id: str  # e.g. "maze2d-umaze"
                 ) -> dict[str, Any]:  # "env_id", "controller", "versions": JSON-ready
     "What the bytes of a maze set depend on besides size and seed; an unknown id is an error."
     if dataset_id not in maze_ids():
-        raise InputError(f"data set {dataset_id!r}: unknown{near_matches(dataset_id, maze_ids(), n=4)}")
+        raise InputError(f"data set {dataset_id!r}: unknown{suggest_names(dataset_id, maze_ids(), n=4)}")
     try:
         robotics = version("gymnasium-robotics")
     except PackageNotFoundError:
@@ -113,10 +113,10 @@ def regenerate_maze(dataset_id: str,  # see `maze_ids`
     maze = dataset_id.split("-")[1]
     limit = task_settings(recipe["env_id"]).max_episode_steps
     env = make_env(recipe["env_id"], max_episode_steps=-1)  # without a time limit: the journey is never reset
-    rng = np.random.default_rng(stream(seed, f"regenerate/maze2d-{maze}"))
+    rng = np.random.default_rng(derive_seed(seed, f"regenerate/maze2d-{maze}"))
     controller, observations, actions = WaypointController(maze, rng), np.zeros((n_transitions, 4)), np.zeros((n_transitions, 2))
     goals, timeouts, cells, age = np.zeros((n_transitions, 2)), np.zeros(n_transitions, bool), np.array(list(controller.ways)), -1
-    state, _ = env.reset(seed=stream(seed, f"start/maze2d-{maze}"))
+    state, _ = env.reset(seed=derive_seed(seed, f"start/maze2d-{maze}"))
     with progress(n_transitions, f"regenerating {dataset_id}") as bar:
         for t in range(n_transitions):
             if age < 0:

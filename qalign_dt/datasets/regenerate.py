@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from ..core import InputError, file_hash, near_matches, progress, read_json, stream
+from ..core import InputError, file_hash, suggest_names, progress, read_json, derive_seed
 from ..data import Trajectories
 from .envs import make_env
 from .tasks import FAMILIES, d4rl_statistics, family_of, normalized_score, package_data
@@ -58,7 +58,7 @@ def levels(env_id: str  # e.g. "HalfCheetah-v4"
     "The behaviour policies that ship for an environment."
     known = policy_index()["environments"]
     if env_id not in known:
-        raise InputError(f"environment {env_id!r}: no behaviour policies ship for it{near_matches(env_id, known)}")
+        raise InputError(f"environment {env_id!r}: no behaviour policies ship for it{suggest_names(env_id, known)}")
     return [Level(env_id=env_id, **entry) for entry in known[env_id]["levels"]]
 
 # %% ../../nbs/3_datasets/05_regenerate.ipynb #a4c8a4ae
@@ -184,7 +184,7 @@ def measure(env_id: str,
     "The returns of a policy."
     envs = [make_env(env_id) for _ in range(10)]
     with one_thread():
-        episodes = run_episodes(envs, act, n_steps, np.random.default_rng(stream(seed, f"measure/{env_id}")))
+        episodes = run_episodes(envs, act, n_steps, np.random.default_rng(derive_seed(seed, f"measure/{env_id}")))
     return np.array([sum(e.rewards) for e in episodes])
 
 # %% ../../nbs/3_datasets/05_regenerate.ipynb #da4e24f1
@@ -245,7 +245,7 @@ def recipe(dataset_id: str  # e.g. "hopper-medium-replay"
     family, _, kind = dataset_id.partition("-")
     env_id = FAMILIES.get(family, "")
     if env_id not in policy_index()["environments"] or kind not in KINDS:
-        raise InputError(f"data set {dataset_id!r}: unknown{near_matches(dataset_id, regenerated_ids(), n=4)}")
+        raise InputError(f"data set {dataset_id!r}: unknown{suggest_names(dataset_id, regenerated_ids(), n=4)}")
     found, best = recipes(env_id), best_level(env_id)
     if kind in found:
         return env_id, found[kind]
@@ -290,7 +290,7 @@ def regenerate(dataset_id: str,  # e.g. "halfcheetah-medium-replay", see `regene
             due += part.share * n_transitions
             act = BehaviourPolicy.load(part.level) if part.level else uniform_policy(envs[0].action_space.shape[0])
             steps = part.level.steps if part.level else 0
-            rng = np.random.default_rng(stream(seed, f"regenerate/{dataset_id}/{steps}"))
+            rng = np.random.default_rng(derive_seed(seed, f"regenerate/{dataset_id}/{steps}"))
             new = run_episodes(envs, act, round(due) - made, rng, bar) if round(due) > made else []
             episodes += new
             made += sum(map(len, new))

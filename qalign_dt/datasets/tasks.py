@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import InputError, near_matches, read_json
+from ..core import InputError, suggest_names, read_json
 
 # %% auto #0
 __all__ = ['FAMILIES', 'ROBOTS', 'REFUSED', 'EVAL_MAZES', 'PUBLISHED', 'LAYOUT_STEPS', 'package_data', 'd4rl_reference',
@@ -75,7 +75,7 @@ def d4rl_name(name: str  # with or without the source before the slash, with or 
 # %% ../../nbs/3_datasets/01_tasks.ipynb #8abdd4b4
 def _near(name: str, options: Any) -> str:
     "The tail of an error message: near names, else the tasks (all names would be a page)."
-    tail = near_matches(short_name(name), options)
+    tail = suggest_names(short_name(name), options)
     return tail if "did you mean" in tail else f"; known tasks: {', '.join([*FAMILIES, *ROBOTS])}"
 
 

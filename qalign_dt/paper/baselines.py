@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ..core import InputError, as_plain, atomic_write, cache_dir, config_hash, file_hash, make_run_id, near_matches, pick_device, progress
+from ..core import InputError, to_plain, atomic_write, cache_dir, config_hash, file_hash, make_run_id, suggest_names, pick_device, progress
 from ..core import read_json, write_json
 from ..data import Normaliser, Trajectories
 from ..policy import Policy, policy_folder
@@ -74,7 +74,7 @@ def baseline_preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium"
                     ) -> BaselineConfig:
     "The published settings of a baseline."
     if method not in BASELINES:
-        raise InputError(f"baseline {method!r}: unknown{near_matches(method, BASELINES)}")
+        raise InputError(f"baseline {method!r}: unknown{suggest_names(method, BASELINES)}")
     if steps < 1 or seed < 0:
         raise InputError(f"baseline {method}: steps {steps} must be positive, seed {seed} zero or positive")
     family = family_of(dataset)
@@ -313,7 +313,7 @@ def train_baseline(c: BaselineConfig, t: Trajectories,
         info = {k: t.info.get(k) for k in ("name", "source", "env_id")} | {
             "method": c.method, "seed": c.seed, "run_id": make_run_id(c.dataset, c.method, c.seed, c), "actor_steps": c.steps,
             "data_return_min": float(t.returns.min()), "data_return_max": float(t.returns.max()), "data_hash": t.content_hash(),
-            "config": as_plain(c)}
+            "config": to_plain(c)}
         policy = read_actor(answer, normaliser, info)
     with atomic_write(folder/"metrics.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..align import AlignConfig, next_actions
 from ..datasets.regenerate import one_thread
-from ..core import InputError, near_matches
+from ..core import InputError, suggest_names
 from ..critic import CriticConfig, TwinQ, clamped
 from ..data import Batch
 from ..model import Actor, ActorConfig
@@ -87,7 +87,7 @@ def align_config(spec: dict[str, Any]) -> AlignConfig:
     alg, name, maze = spec["alg"], spec["alignment_function"], "antmaze" in spec["env"]
     if alg not in ALGORITHMS or name not in ORDER_NAMES:
         known, given = (ALGORITHMS, alg) if alg not in ALGORITHMS else (tuple(ORDER_NAMES), name)
-        raise InputError(f"recorded step: {given!r} is not a rule that is known here{near_matches(str(given), known)}")
+        raise InputError(f"recorded step: {given!r} is not a rule that is known here{suggest_names(str(given), known)}")
     order, twins = ORDER_NAMES[name]
     eta, eta2 = {"qt": (spec["eta2"], spec["eta"]), "no_q_loss": (1.0, 0.0)}.get(alg, (spec["eta"], spec["eta2"]))
     low, high = spec["clip_range"] or (-math.inf, math.inf)
