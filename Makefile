@@ -29,9 +29,8 @@ prep: .venv/installed
 	$(BIN)/python -m qalign_dt.dev readme
 	$(BIN)/python -m qalign_dt.dev test $(ARGS)
 
-docs: .venv/installed-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo 'open _docs/index.html'
+docs: .venv/installed
+	@$(BIN)/python -m qalign_dt.dev site
 
 lab: .venv/installed
 	$(BIN)/jupyter lab nbs
@@ -45,9 +44,5 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo '$(PYTHON) has no venv module: on Debian and Ubuntu, apt-get install python3-venv'; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[notebooks,dev]'
-	@touch $@
-
-.venv/installed-docs: .venv/installed
 	$(PIP) --editable '.[notebooks,dev,docs]'
 	@touch $@

@@ -62,7 +62,7 @@ def convert_links(text: str,  # Markdown of a page
 
     return re.sub(r'(\]\(|src=")(?![a-z]+:|#)([^)"\s]+)', convert, text)
 
-# %% ../../nbs/6_tools/24_site.ipynb #e545fd94
+# %% ../../nbs/6_tools/24_site.ipynb #6c0acf7c
 def fold_imports(source: str  # of a cell that only imports
                  ) -> str:  # Markdown
     "The imports of a page, folded away."
@@ -73,32 +73,31 @@ def fold_imports(source: str  # of a cell that only imports
 def prepare_cell(cell: Any  # nbformat's cell
                  ) -> Any | None:  # None: nothing that a reader wants
     "A code cell without its directives."
+    from nbformat.v4 import new_markdown_cell
     source = "\n".join(line for line in cell.source.splitlines() if not re.match(r"#\|", line)).strip()
     if not source and not cell.outputs:
         return None
     code = "\n".join("" if line.startswith(("%", "!")) else line for line in source.splitlines())
     body = ast.parse(code).body
     if body and all(is_import(node) for node in body):
-        return {"cell_type": "markdown", "metadata": {}, "source": fold_imports(source)}
+        return new_markdown_cell(fold_imports(source))
     cell.source = source
     return cell
 
-# %% ../../nbs/6_tools/24_site.ipynb #48022fc9
+# %% ../../nbs/6_tools/24_site.ipynb #bd064e29
 def convert_page(page: Any,  # nbformat's notebook, with its outputs
                  path: Path,  # where it is, absolute
                  root: Path  # the checkout
                  ) -> tuple[str, dict[str, bytes]]:  # Markdown; its pictures, by file name
     "A notebook as a page of the site."
-    import nbformat
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
-    page, cells = hide_inputs(page), []
+    page = hide_inputs(page)
     for cell in page.cells:
         if cell.cell_type == "markdown":
             cell.source = convert_links(convert_equations(cell.source), path, root)
-        prepared = cell if cell.cell_type == "markdown" else prepare_cell(cell)
-        cells += [prepared] if prepared is not None else []
-    page.cells = [nbformat.from_dict(cell) for cell in cells]
+    prepared = [cell if cell.cell_type == "markdown" else prepare_cell(cell) for cell in page.cells]
+    page.cells = [cell for cell in prepared if cell is not None]
     page.metadata.setdefault("language_info", {"name": "python"})
     priority = ["text/markdown", "text/html", "image/png", "text/plain"]
     config = Config({"NbConvertBase": {"display_data_priority": priority},
@@ -198,7 +197,7 @@ def check_site(folder: Path  # of the finished site
     if faults:
         raise CheckFailed("\n".join(faults))
 
-# %% ../../nbs/6_tools/24_site.ipynb #c5eff382
+# %% ../../nbs/6_tools/24_site.ipynb #3071fe79
 def build_site(root: Path,  # the checkout
                out: Path = Path("_docs")  # where the pages go; made anew
                ) -> Path:  # the same folder
@@ -211,5 +210,7 @@ def build_site(root: Path,  # the checkout
         about = {"INHERIT": str(root/"mkdocs.yml"), "docs_dir": str(sources), "site_dir": str(out), "nav": menu}
         (Path(folder)/"mkdocs.yml").write_text(json.dumps(about))  # JSON is YAML
         run_tool("mkdocs", "build", "--quiet", "--strict", "--config-file", Path(folder)/"mkdocs.yml", cwd=root)
+    for source_map in out.rglob("*.map"):  # for the theme's developers
+        source_map.unlink()
     check_site(out)
     return out
