@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from qalign_dt.runs.seeds import fit_seeds as fit_seeds
     from qalign_dt.datasets.load import load_dataset as load_dataset
     from qalign_dt.track import track_velocity as track_velocity
-    from qalign_dt.train import QAlignDT as QAlignDT
-    from qalign_dt.train import preset as preset
+    from qalign_dt.agent import QAlignDT as QAlignDT
+    from qalign_dt.config import preset as preset
 
-_HOME = {"load_dataset": "datasets.load", "preset": "train", "QAlignDT": "train", "Policy": "policy", "Calibration": "policy", "OutOfReach": "policy",
+_HOME = {"load_dataset": "datasets.load", "preset": "config", "QAlignDT": "agent", "Policy": "policy", "Calibration": "policy", "OutOfReach": "policy",
          "alignment_curve": "control", "calibration_error": "calibrate", "fit_seeds": "runs.seeds",
          "track_velocity": "track"}
 __all__ = ["Calibration", "OutOfReach", "Policy", "QAlignDT", "alignment_curve", "calibration_error", "fit_seeds", "load_dataset", "preset",

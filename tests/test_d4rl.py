@@ -24,8 +24,8 @@ import numpy as np
 from d4rl.offline_env import OfflineEnvWrapper
 from qalign_dt import load_dataset
 from qalign_dt.data import Trajectories
-from qalign_dt.datasets.formats import ARRAYS
-from qalign_dt.datasets.load import write_d4rl
+from qalign_dt.datasets.d4rl import ARRAYS
+from qalign_dt.datasets.d4rl import write_d4rl
 from qalign_dt.datasets.tasks import d4rl_reference, normalized_score
 
 NAME = "hopper-medium-v2"

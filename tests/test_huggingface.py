@@ -6,8 +6,10 @@ import torch
 from transformers import DecisionTransformerConfig, DecisionTransformerModel
 
 from qalign_dt.core import InputError
-from qalign_dt.policy import Policy, d4rl_normaliser
-from qalign_dt.paper.checkpoints import actor_from_huggingface, actor_from_official, read_weights
+from qalign_dt.paper.policies import d4rl_normaliser
+from qalign_dt.policy import Policy
+from qalign_dt.paper.checkpoints import actor_from_official
+from qalign_dt.paper.weights import actor_from_huggingface, read_weights
 
 TOLERANCE = 1e-5
 

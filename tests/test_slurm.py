@@ -14,7 +14,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from qalign_dt.runs.sweep import SlurmEngine, cancel_sweep, make_engine, read_sweep, run_sweep, sweep_status
+from qalign_dt.runs.engines import SlurmEngine, make_engine
+from qalign_dt.runs.sweep import cancel_sweep, run_sweep, sweep_status
+from qalign_dt.runs.sweep_file import read_sweep
 
 MISSING = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")]
 pytestmark = [pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; on Debian: apt-get install slurm-wlm munge"),
@@ -52,7 +54,8 @@ PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
 CELLS = ['dataset = "toy"\nmethod = "count"\nseeds = [0]\nsteps = 200\nresults = ""',
          """import time
 from pathlib import Path
-from qalign_dt.core import atomic_write, make_record, now, write_record
+from qalign_dt.core import atomic_write
+from qalign_dt.runs.record import make_record, now, write_record
 for seed in seeds:
     state = Path(results)/"states"/f"{dataset}-{seed}.txt"
     done, total = map(int, state.read_text().split()) if state.exists() else (0, 0)

@@ -62,7 +62,7 @@ def convert_links(text: str,  # Markdown of a page
 
     return re.sub(r'(\]\(|src=")(?![a-z]+:|#)([^)"\s]+)', convert, text)
 
-# %% ../../nbs/6_tools/24_site.ipynb #6c0acf7c
+# %% ../../nbs/6_tools/24_site.ipynb #5bb6d80f
 def fold_imports(source: str  # of a cell that only imports
                  ) -> str:  # Markdown
     "The imports of a page, folded away."
@@ -75,7 +75,7 @@ def prepare_cell(cell: Any  # nbformat's cell
     "A code cell without its directives."
     from nbformat.v4 import new_markdown_cell
     source = "\n".join(line for line in cell.source.splitlines() if not re.match(r"#\|", line)).strip()
-    if not source and not cell.outputs:
+    if not cell.outputs and (not source or "no-input" in cell.metadata.get("tags", [])):
         return None
     code = "\n".join("" if line.startswith(("%", "!")) else line for line in source.splitlines())
     body = ast.parse(code).body
