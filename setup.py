@@ -1,4 +1,5 @@
 """Packaging. Every value comes from settings.ini, which nbdev reads too."""
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -20,12 +21,20 @@ setup(
     url=settings["git_url"],
     keywords=settings["keywords"].split(),
     license="Apache-2.0",
-    classifiers=["Intended Audience :: Science/Research", "Programming Language :: Python :: 3", "Typing :: Typed"],
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Typing :: Typed",
+    ],
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=[settings["lib_name"], f"{settings['lib_name']}.*"]),
     package_data={settings["lib_name"]: ["py.typed", "policies/**/*", "reference/**/*"]},
     install_requires=settings["requirements"].split(),
-    extras_require={key.removesuffix("_requirements"): value.split() for key, value in settings.items() if key.endswith("_requirements")},
+    extras_require={
+        key.removesuffix("_requirements"): value.split()
+        for key, value in settings.items()
+        if key.endswith("_requirements")
+    },
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,
 )

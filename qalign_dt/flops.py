@@ -113,7 +113,7 @@ def guidance_flops(c: TrainConfig, batch: int) -> dict[str, float]:
         perturbed = pass_flops(a, batch, k, 0, folds=0.0)
         parts["perturbed, forward"] = sum(perturbed.values())
         parts["perturbed, backward"] = backward_flops(perturbed)
-        if c.imitates:
+        if c.keeps_warmup_policy:
             raised = {"lower": 0.0, "raise": 1.0, "both": 0.5}[align.direction]  # fraction of the windows
             parts["warm-up policy, forward"] = raised * sum(perturbed.values())
     if align.eta2 > 0:

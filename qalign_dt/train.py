@@ -211,7 +211,7 @@ def check_critic(saved: SavedCritic, config: TrainConfig,
     here = {"settings": config.critic, "data": data_hash, "seed": config.seed, "actor steps": 0,
             "steps": config.critic.steps}
     if wrong := [what for what in here if there[what] != here[what]]:
-        raise InputError(f"the critic is of another run: its {', '.join(wrong)} differ; pretrain one with "
+        raise InputError(f"the critic is of another run, with other {', '.join(wrong)}; pretrain one with "
                          "the same data set, scale and seed (qalign-dt critic), or leave it out")
 
 # %% ../nbs/1_method/07_train.ipynb #00ac547b

@@ -1,4 +1,5 @@
-"""The library without the notebooks: installed as a user installs it, into an environment that has no nbdev, then used."""
+"""The library as a user installs it, without nbdev or notebooks: imports, training and commands work."""
+
 import os
 import shutil
 import subprocess
@@ -9,10 +10,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# all that a build may need
-PARTS = ("qalign_dt", "setup.py", "settings.ini", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt", "CITATION.cff")
+# What a build needs.
+PARTS = (
+    "qalign_dt",
+    "setup.py",
+    "settings.ini",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "LICENSE",
+    "constraints.txt",
+    "CITATION.cff",
+)
 
-# Every module can be imported, and nothing of the contributors' tools came along.
+# Every module imports, and none of the contributors' tools is installed.
 IMPORTS = """
 import importlib, importlib.util, pkgutil
 import qalign_dt
@@ -26,7 +37,7 @@ for module in pkgutil.walk_packages(qalign_dt.__path__, "qalign_dt."):
 
 @pytest.fixture(scope="module")
 def installed():
-    "A folder with `venv`, in which the package is installed from a copy of its sources, and `run(*command)` to use it there."
+    "The package installed in an environment of its own; gives a function that runs a program there."
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "source")
         source.mkdir()
@@ -35,14 +46,20 @@ def installed():
             copy(ROOT / part, source / part)
         binaries = Path(folder, "venv", "bin")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHONPATH", "VIRTUAL_ENV"))}
-        env |= {"QALIGN_DT_CACHE": str(Path(folder, "cache")), "QALIGN_DT_PROGRESS": "off", "MPLBACKEND": "Agg"}
+        env |= {
+            "QALIGN_DT_CACHE": str(Path(folder, "cache")),
+            "QALIGN_DT_PROGRESS": "off",
+            "MPLBACKEND": "Agg",
+        }
 
         def run(program, *arguments):
             command = [str(binaries / program), *map(str, arguments)]
             return subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True)
 
         subprocess.run([sys.executable, "-m", "venv", binaries.parent], check=True)
-        done = run("python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", source)
+        done = run(
+            "python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", source
+        )
         assert done.returncode == 0, done.stderr
         yield run
 
@@ -52,7 +69,7 @@ def test_imports(installed):
     assert done.returncode == 0, done.stderr
 
 
-# The README's Python lines, at a size of seconds.
+# The README's Python example, made small.
 LIBRARY = """
 from qalign_dt import load_dataset, preset, QAlignDT, Policy, alignment_curve
 ds = load_dataset("hopper-random", n_transitions=2000)
@@ -71,10 +88,28 @@ def test_library(installed):
 
 
 def test_commands(installed):
-    train = ("train", "--dataset", "hopper-random", "--n-transitions", 2000, "--scale", "tiny", "--out", "run")
-    for command in (("--help",), ("data", "list"), ("data", "info", "hopper-random", "--n-transitions", 2000), train,
-                    ("evaluate", "run", "--targets", 0, 50, "--episodes", 2), ("align", "run", "--targets", 3, "--episodes", 2)):
+    train = (
+        "train",
+        "--dataset",
+        "hopper-random",
+        "--n-transitions",
+        2000,
+        "--scale",
+        "tiny",
+        "--out",
+        "run",
+    )
+    for command in (
+        ("--help",),
+        ("data", "list"),
+        ("data", "info", "hopper-random", "--n-transitions", 2000),
+        train,
+        ("evaluate", "run", "--targets", 0, 50, "--episodes", 2),
+        ("align", "run", "--targets", 3, "--episodes", 2),
+    ):
         done = installed("qalign-dt", *command)
         assert done.returncode == 0, (command, done.stderr)
     again = installed("qalign-dt", *train)
-    assert again.returncode == 2 and again.stderr.count("\n") == 1 and "--resume" in again.stderr, again.stderr
+    assert again.returncode == 2 and again.stderr.count("\n") == 1 and "--resume" in again.stderr, (
+        again.stderr
+    )

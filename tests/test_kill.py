@@ -1,17 +1,37 @@
-"""A training process killed by the system loses nothing but the steps since its last checkpoint."""
+"""A training run that is killed and resumed ends with the same policy, to the byte, as one that was not."""
+
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-COMMAND = [str(Path(sys.executable).with_name("qalign-dt")), "train", "--dataset", "hopper-random", "--n-transitions", "2000", "--scale", "tiny",
-           "--steps", "600", "--device", "cpu", "--out"]
+COMMAND = [
+    str(Path(sys.executable).with_name("qalign-dt")),
+    "train",
+    "--dataset",
+    "hopper-random",
+    "--n-transitions",
+    "2000",
+    "--scale",
+    "tiny",
+    "--steps",
+    "600",
+    "--device",
+    "cpu",
+    "--out",
+]
 
 
 def train(folder, *more):
-    env = os.environ | {"QALIGN_DT_PROGRESS": "off", "QALIGN_DT_CACHE": str(folder.parent / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*COMMAND, str(folder), *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    env = os.environ | {
+        "QALIGN_DT_PROGRESS": "off",
+        "QALIGN_DT_CACHE": str(folder.parent / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [*COMMAND, str(folder), *more], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finish(process):

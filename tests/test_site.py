@@ -1,4 +1,5 @@
-"""The web pages: built, checked, and two of them opened in Chromium through Playwright (left out, with a word, where there is none)."""
+"""The web pages are built and checked, and two are opened in Chromium (skipped if it is missing)."""
+
 import shutil
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import pytest
 from qalign_dt.dev.site import build_site
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    "The finished pages: no broken link, nothing loaded from another server, within the size (see `build_site`)."
+    "The folder of pages; `build_site` checks links, size, and that nothing loads from another server."
     return build_site(ROOT, tmp_path_factory.mktemp("site"))
 
 
@@ -31,23 +34,36 @@ def test_pages_show_what_a_reader_wants(site):
     for page in site.rglob("*.html"):
         text = page.read_text()
         for directive in ("#| export", "#| default_exp", "#| hide", "#| echo"):
-            assert directive not in text.replace("<span class=\"c1\">", "").replace("</span>", ""), f"{page.name} shows {directive}"
+            assert directive not in text.replace('<span class="c1">', "").replace("</span>", ""), (
+                f"{page.name} shows {directive}"
+            )
 
 
 @pytest.mark.parametrize("path", ["index.html", "1_method/05_align.html"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_in_browser(site, browser, path, width):
     page, problems = browser.new_page(viewport={"width": width, "height": 900}), []
-    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type in ("error", "warning") else None,
+    )
     page.on("requestfailed", lambda request: problems.append(f"not loaded: {request.url}"))
-    page.on("request", lambda request: problems.append(f"foreign: {request.url}") if request.url.startswith("http") else None)
+    page.on(
+        "request",
+        lambda request: (
+            problems.append(f"foreign: {request.url}") if request.url.startswith("http") else None
+        ),
+    )
     page.goto((site / path).as_uri())
     page.wait_for_load_state("load")
     assert page.locator("h1").first.is_visible()
     equation = page.locator("math").first.bounding_box()
     assert equation["width"] > 10 and equation["height"] > 8, "an equation is not typeset"
-    broken = page.evaluate("Array.from(document.images).filter(i => i.complete && i.naturalWidth === 0).map(i => i.src)")
+    broken = page.evaluate(
+        "Array.from(document.images).filter(i => i.complete && i.naturalWidth === 0).map(i => i.src)"
+    )
     assert not broken, broken
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
-    assert not [p for p in problems if "search" not in p], problems  # the search index cannot be fetched from a file
+    # The search index cannot be loaded from a file.
+    assert not [p for p in problems if "search" not in p], problems
     page.close()

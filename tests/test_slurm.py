@@ -1,4 +1,5 @@
-"""A sweep on a real Slurm cluster of one node, whose jobs and daemon are killed, gives the records that the local engine gives."""
+"""A sweep on a Slurm cluster of one node gives the records of the local engine, though jobs are killed."""
+
 import json
 import os
 import shutil
@@ -18,9 +19,19 @@ from qalign_dt.runs.engines import SlurmEngine, make_engine
 from qalign_dt.runs.sweep import cancel_sweep, run_sweep, sweep_status
 from qalign_dt.runs.sweep_file import read_sweep
 
-MISSING = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")]
-pytestmark = [pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; on Debian: apt-get install slurm-wlm munge"),
-              pytest.mark.skipif(hasattr(os, "getuid") and os.getuid() != 0, reason="Slurm's daemons are started as root")]
+MISSING = [
+    name
+    for name in ("munged", "slurmctld", "slurmd", "sbatch")
+    if not shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+]
+pytestmark = [
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"needs {', '.join(MISSING)}; on Debian: apt-get install slurm-wlm munge"
+    ),
+    pytest.mark.skipif(
+        hasattr(os, "getuid") and os.getuid() != 0, reason="Slurm's daemons are started as root"
+    ),
+]
 
 CONF = """ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -51,8 +62,10 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 State=UNKNOWN
 PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP
 """
 
-CELLS = ['dataset = "toy"\nmethod = "count"\nseeds = [0]\nsteps = 200\nresults = ""',
-         """import time
+# A notebook that counts slowly and stores its state, so that an interrupted run can continue.
+CELLS = [
+    'dataset = "toy"\nmethod = "count"\nseeds = [0]\nsteps = 200\nresults = ""',
+    """import time
 from pathlib import Path
 from qalign_dt.core import atomic_write
 from qalign_dt.runs.record import make_record, now, write_record
@@ -65,14 +78,26 @@ for seed in seeds:
         done, total = done + 1, total + (seed + 1)*done
         with atomic_write(state) as part:
             part.write_text(f"{done} {total}")
-    record = make_record("toy", dataset, method, seed, {"steps": steps}, data_source="toy", data_hash="", smoke=True, started=now(), seconds=0.0,
-                         steps=done, episodes=[], metrics={"score": total}, weights_sha256="")
-    write_record(record, Path(results))"""]
+    record = make_record("toy", dataset, method, seed, {"steps": steps}, data_source="toy", data_hash="",
+                         smoke=True, started=now(), seconds=0.0, steps=done, episodes=[],
+                         metrics={"score": total}, weights_sha256="")
+    write_record(record, Path(results))""",
+]
 SWEEP = """notebook: toy.ipynb
 grid: {{seeds: 0-2}}
 results: {folder}/out
 resources: {{cpus: 2, minutes: 60}}
 slurm: {{partition: main}}
+"""
+
+# Follows a sweep on Slurm until it is killed.
+LOOP = """
+import sys
+from qalign_dt.runs.engines import make_engine
+from qalign_dt.runs.sweep import follow_sweep
+from qalign_dt.runs.sweep_file import read_sweep
+sweep = read_sweep(sys.argv[1])
+follow_sweep(sweep, make_engine("slurm", sweep))
 """
 
 
@@ -91,20 +116,26 @@ def free_port():
 
 
 class Cluster:
-    "munged, slurmctld and slurmd on loopback, in a folder of their own."
+    "A Slurm cluster on this machine: munged, slurmctld and slurmd, with their files in one folder."
 
     def __init__(self, top: Path):
         self.top, self.started, host = top, {}, socket.gethostname().partition(".")[0]
         for name in ("munge", "state", "spool"):
             (top / name).mkdir(mode=0o755)
-        self.env = os.environ | {"SLURM_CONF": str(top / "slurm.conf"), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
+        self.env = os.environ | {
+            "SLURM_CONF": str(top / "slurm.conf"),
+            "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        }
         key = top / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
         (top / "slurm.conf").write_text(CONF.format(host=host, top=top, ports=[free_port(), free_port()]))
 
     def begin(self):
-        files = [f"--{name}={self.top}/munge/{name.partition('-')[0]}" for name in ("key-file", "socket", "pid-file", "log-file", "seed-file")]
+        files = [
+            f"--{name}={self.top}/munge/{name.partition('-')[0]}"
+            for name in ("key-file", "socket", "pid-file", "log-file", "seed-file")
+        ]
         self.start("munged", "--foreground", "--force", *files)
         wait_for((self.top / "munge" / "socket").exists)
         self.start("slurmctld", "-D", "-i")
@@ -113,17 +144,19 @@ class Cluster:
 
     def start(self, name, *arguments):
         log = open(self.top / f"{name}.out", "a")
-        self.started[name] = subprocess.Popen([name, *arguments], env=self.env, stdout=log, stderr=log, start_new_session=True)
+        self.started[name] = subprocess.Popen(
+            [name, *arguments], env=self.env, stdout=log, stderr=log, start_new_session=True
+        )
 
     def run(self, *command):
         return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60).stdout
 
     def jobs(self, state):
-        "Ids of the jobs in a state: PD, R or CG."
+        "Ids of the jobs in a state: PD (pending), R (running) or CG (completing)."
         return self.run("squeue", "-h", "--array", "-t", state, "-o", "%i").split()
 
     def tend(self):
-        "What an operator does: a drained node returns to service, and no job waits for its two minutes or for a release."
+        "Do what an operator does: resume a drained node, and let requeued or held jobs start at once."
         if any(word in self.run("sinfo", "-h", "-o", "%T") for word in ("drain", "down", "fail")):
             self.run("scontrol", "update", "NodeName=n1", "State=RESUME")
         for job in self.jobs("PD"):
@@ -131,19 +164,31 @@ class Cluster:
             self.run("scontrol", "release", job)
 
     def finish(self, sweep, engine, pause, seconds=200):
-        "Run a sweep to its end, which must come in time."
+        "Run a sweep to its end; fail if that takes too long."
         deadline = time.monotonic() + seconds
 
         def show(status):
             self.tend()
-            assert time.monotonic() < deadline, f"not finished after {seconds} s: {status['counts']}\n{self.report()}"
+            assert time.monotonic() < deadline, (
+                f"not finished after {seconds} s: {status['counts']}\n{self.report()}"
+            )
 
         return run_sweep(sweep, engine, show, pause)
 
     def report(self):
-        "What the cluster knows, for a failure's message."
-        asked = [self.run(*command) for command in (("squeue", "-l"), ("sinfo", "-lR"), ("scontrol", "show", "node"), ("scontrol", "show", "job"))]
-        return "\n".join(asked + [path.read_text(errors="replace")[-3000:] for path in self.top.glob("slurm*.out")])
+        "The cluster's state, for the message of a failed test."
+        asked = [
+            self.run(*command)
+            for command in (
+                ("squeue", "-l"),
+                ("sinfo", "-lR"),
+                ("scontrol", "show", "node"),
+                ("scontrol", "show", "job"),
+            )
+        ]
+        return "\n".join(
+            asked + [path.read_text(errors="replace")[-3000:] for path in self.top.glob("slurm*.out")]
+        )
 
     def kill(self, name):
         self.started[name].kill()
@@ -161,9 +206,11 @@ class Cluster:
                 self.started[name].wait(5)
             except subprocess.TimeoutExpired:
                 self.kill(name)
-        for entry in Path("/proc").glob("[0-9]*"):  # a job's shepherd that outlived its daemon
+        for entry in Path("/proc").glob("[0-9]*"):  # a slurmstepd that outlived its daemon
             try:
-                ours = f"SLURM_CONF={self.top}/" in (entry / "environ").read_text(errors="replace") and entry.name != str(os.getpid())
+                ours = f"SLURM_CONF={self.top}/" in (entry / "environ").read_text(
+                    errors="replace"
+                ) and entry.name != str(os.getpid())
             except OSError:
                 continue
             if ours:
@@ -189,7 +236,7 @@ def cluster(running_cluster, monkeypatch):
 
 @pytest.fixture
 def sweeps(tmp_path, monkeypatch):
-    "The same sweep for either engine, in folders of their own."
+    "The same sweep for each engine, each in its own folder."
     for name in ("OMP_NUM_THREADS", "QALIGN_DT_PROGRESS"):
         monkeypatch.delenv(name, raising=False)
     made = {}
@@ -205,47 +252,59 @@ def sweeps(tmp_path, monkeypatch):
 
 
 def records(sweep):
-    "What was recorded, without the circumstances."
+    "The records, without time and machine."
     found = [json.loads(path.read_text()) for path in sweep.file.parent.glob("out/records/*/*.json")]
-    kept = [{k: v for k, v in record.items() if k not in ("environment", "started", "seconds")} for record in found]
+    kept = [
+        {k: v for k, v in record.items() if k not in ("environment", "started", "seconds")}
+        for record in found
+    ]
     return sorted(kept, key=lambda record: record["run_id"])
 
 
 def test_jobs_and_daemon_killed(cluster, sweeps):
     sweep = sweeps["slurm"]
     states = sweep.file.parent / "out" / "states"
-    code = "import sys\nfrom qalign_dt.runs.sweep import *\nsweep = read_sweep(sys.argv[1])\nfollow_sweep(sweep, make_engine('slurm', sweep))"
     with open(sweep.file.parent / "loop.txt", "w") as log:
-        loop = subprocess.Popen([sys.executable, "-c", code, sweep.file], stdout=log, stderr=log)
-    wait_for(lambda: len([p for p in states.glob("*.txt") if int(p.read_text().split()[0]) > 3]) >= 3, 90)  # mid-run
+        loop = subprocess.Popen([sys.executable, "-c", LOOP, sweep.file], stdout=log, stderr=log)
+    wait_for(
+        lambda: len([p for p in states.glob("*.txt") if int(p.read_text().split()[0]) > 3]) >= 3, 90
+    )  # all three are mid-run
     working = {run.state["job"]: run.state for run in sweep.runs}
     assert len(working) == 3 and set(working) == set(cluster.jobs("R"))
     first, second, third = sorted(working)
-    loop.kill()  # the loop dies
+    loop.kill()
     loop.wait()
     cluster.run("scontrol", "requeue", first)  # what preemption does
-    os.kill(working[second]["pid"], signal.SIGKILL)  # dead, and not requeued by Slurm: the next loop submits it again
+    # Slurm does not requeue a killed process: the next loop submits it again.
+    os.kill(working[second]["pid"], signal.SIGKILL)
     wait_for(lambda: cluster.jobs("PD") == [first] and not cluster.jobs("CG"))
     assert cluster.jobs("R") == [third]
-    cluster.kill("slurmd")  # and the node's daemon dies, while the third works on
+    cluster.kill("slurmd")  # the node's daemon is restarted while the third run goes on
     cluster.start("slurmd", "-D", "-N", "n1")
     status = cluster.finish(read_sweep(sweep.file), SlurmEngine(sweep), 0.5)
     assert status["counts"]["finished"] == status["total"] == 3, status
-    assert sum(run["starts"] for run in status["runs"]) >= 5, status  # two were interrupted, and started once more
-    again = [path for path in sweep.folder.glob("toy-*.ipynb") if '"seed' in path.read_text() and " begins at 0" not in path.read_text()]
+    # Two of the three were interrupted and started again.
+    assert sum(run["starts"] for run in status["runs"]) >= 5, status
+    again = [
+        path
+        for path in sweep.folder.glob("toy-*.ipynb")
+        if '"seed' in path.read_text() and " begins at 0" not in path.read_text()
+    ]
     assert len(again) >= 2, "the interrupted runs started from nothing"
     assert not list(sweep.folder.glob("*-failed.ipynb")) and not cluster.run("squeue", "-h")
 
     local = cluster.finish(sweeps["local"], make_engine("local", sweeps["local"], cores=6), 0.2)
     assert local["counts"]["finished"] == 3
     assert len(records(sweep)) == 3 and records(sweep) == records(sweeps["local"])
-    assert {record["metrics"]["score"] for record in records(sweep)} == {(seed + 1) * sum(range(200)) for seed in range(3)}
+    assert {record["metrics"]["score"] for record in records(sweep)} == {
+        (seed + 1) * sum(range(200)) for seed in range(3)
+    }
     assert [run["name"].partition("-")[0] for run in sweep_status(sweep)["runs"]] == ["toy"] * 3
 
 
 def test_cancelled(cluster, sweeps):
     sweep = sweeps["slurm"]
-    assert run_sweep(sweep, SlurmEngine(sweep), detach=True)["counts"]["queued"] == 3  # leaves at once
+    assert run_sweep(sweep, SlurmEngine(sweep), detach=True)["counts"]["queued"] == 3  # returns at once
     assert len(cancel_sweep(sweep)) == 3
     wait_for(lambda: not cluster.run("squeue", "-h"))
     assert sweep_status(sweep)["counts"]["finished"] == 0

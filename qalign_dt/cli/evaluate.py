@@ -70,7 +70,8 @@ def summarise_targets(policy: Any, frame: Any) -> Any:  # a row a target
                                         length=("length", "mean"), score=("score", "mean")).reset_index()
     if getattr(policy, "calibration", None):
         targets = table["target"]
-        table = table.assign(reachable=policy.reachable(targets)[0], band=policy.calibration.interval(targets))
+        table = table.assign(reachable=policy.reachable(targets)[0],
+                             band=policy.calibration.interval(targets))
     return table
 
 # %% ../../nbs/6_tools/09_cli_evaluate.ipynb #7d555c72

@@ -45,7 +45,8 @@ def measure_calibration(policy: Any, env_id: str, args: argparse.Namespace) -> t
     return calibrate_from_critic(policy, saved.critic, data, args.targets)
 
 # %% ../../nbs/6_tools/10_cli_measure.ipynb #c1400012
-def try_calibration(policy: Policy, env_id: str, args: argparse.Namespace) -> Any:  # a table; None: not wanted
+def try_calibration(policy: Policy, env_id: str, args: argparse.Namespace
+                    ) -> Any:  # a table; None: not wanted
     "The calibration's error on other episodes, under the column names of `--json`."
     if not args.check:
         return None
@@ -60,8 +61,8 @@ def do_calibrate(args: argparse.Namespace) -> Answer:
     check = try_calibration(calibrated, env_id, args)
     out = calibrated.save(args.out or args.policy)
     answer = identify(policy, env_id, args) | {
-        "out": str(out), "calibration": reach_facts(calibrated), "measured": measured.rename(columns={"target": "asked"}).to_dict("records"),
-        "check": []}
+        "out": str(out), "calibration": reach_facts(calibrated),
+        "measured": measured.rename(columns={"target": "asked"}).to_dict("records"), "check": []}
     text = format_table(measured, missing="-") + reach_text(calibrated)
     if check is not None:
         answer["check"] = check.to_dict("records")

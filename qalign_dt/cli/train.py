@@ -36,7 +36,8 @@ def prepare_training(args: argparse.Namespace,
     name = data.name if data else args.dataset
     if args.rtg_scale is not None:
         changes["rtg_scale"] = args.rtg_scale
-    configs = [preset(name, args.method, args.scale, seed, official=args.faithful, **changes) for seed in seeds]
+    configs = [preset(name, args.method, args.scale, seed, official=args.faithful, **changes)
+               for seed in seeds]
     if data is None:
         data = load_dataset(args.dataset, args.n_transitions)
     return configs, data

@@ -17,7 +17,7 @@ from .process import CheckFailed
 __all__ = ['ABOVE', 'MAX_MODULE_LINES', 'MAX_MEDIAN_MODULE', 'MAX_SETTINGS', 'name_module', 'list_modules', 'walk_imported',
            'resolve_import', 'read_imports', 'find_floors', 'find_forbidden', 'count_settings', 'check_architecture']
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #3250e2de
+# %% ../../nbs/6_tools/22_architecture.ipynb #dad5fdc0
 def name_module(path: Path,  # of a module's file
                 package: Path  # the package's folder
                 ) -> str:  # e.g. "datasets.load"; "" for the package itself
@@ -28,9 +28,10 @@ def name_module(path: Path,  # of a module's file
 
 def list_modules(package: Path) -> dict[str, Path]:
     "All modules of a package, by name; nbdev's index is left out."
-    return {name_module(path, package): path for path in sorted(package.rglob("*.py")) if path.name != "_modidx.py"}
+    files = [path for path in sorted(package.rglob("*.py")) if path.name != "_modidx.py"]
+    return {name_module(path, package): path for path in files}
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #5d1a7899
+# %% ../../nbs/6_tools/22_architecture.ipynb #77ad5bb1
 def walk_imported(node: ast.AST) -> Iterator[ast.AST]:
     "The nodes that run when a module is imported."
     for child in ast.iter_child_nodes(node):
@@ -44,18 +45,20 @@ def resolve_import(node: ast.ImportFrom, module: str, is_package: bool) -> str |
     "The module of ours that an import names."
     if node.level == 0:
         found = node.module or ""
-        return found.removeprefix("qalign_dt").lstrip(".") if found.split(".")[0] == "qalign_dt" else None
+        ours = found.split(".")[0] == "qalign_dt"
+        return found.removeprefix("qalign_dt").lstrip(".") if ours else None
     base = module.split(".") if is_package else module.split(".")[:-1]
     base = base[:len(base) - node.level + 1]
     return ".".join([*base, *([node.module] if node.module else [])])
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #7f9e70a5
+# %% ../../nbs/6_tools/22_architecture.ipynb #75adf3ca
 def read_imports(package: Path  # the package's folder
                  ) -> dict[str, set[str]]:  # module -> the modules of ours that it imports
     "The import graph of a package."
     modules, graph = list_modules(package), {}
     for name, path in modules.items():
-        nodes = [n for n in walk_imported(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+        tree = ast.parse(path.read_text())
+        nodes = [node for node in walk_imported(tree) if isinstance(node, ast.ImportFrom)]
         found = {resolve_import(n, name, path.name == "__init__.py") for n in nodes}
         graph[name] = {m for m in found if m in modules and m != name}
     return graph
@@ -77,12 +80,12 @@ def find_floors(graph: Mapping[str, set[str]]  # module -> imports
         visit(name, ())
     return floors
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #547b22f1
+# %% ../../nbs/6_tools/22_architecture.ipynb #f93d4be2
 ABOVE = ("runs", "paper", "cli", "bench", "flops", "dev")  # what method and use must not know
 
 
 def find_forbidden(graph: Mapping[str, set[str]]) -> list[str]:
-    "Imports that go up: from the method, its use or the data sets to what runs them, and from data sets to the method."
+    "Imports that go up: from method, use or data sets to what runs them, and from data sets to the method."
     found = []
     for name, imports in graph.items():
         part = name.split(".")[0]
@@ -90,11 +93,11 @@ def find_forbidden(graph: Mapping[str, set[str]]) -> list[str]:
             continue
         found += [f"{name} imports {m}" for m in sorted(imports) if m.split(".")[0] in ABOVE]
         if part == "datasets":
-            allowed = ("datasets", "core", "log", "data")
-            found += [f"{name} imports {m}" for m in sorted(imports) if m.split(".")[0] not in (*allowed, *ABOVE)]
+            known = ("datasets", "core", "log", "data", *ABOVE)
+            found += [f"{name} imports {m}" for m in sorted(imports) if m.split(".")[0] not in known]
     return found
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #e0b5ad83
+# %% ../../nbs/6_tools/22_architecture.ipynb #869a5196
 MAX_MODULE_LINES = 450
 MAX_MEDIAN_MODULE = 260
 MAX_SETTINGS = 45
@@ -105,24 +108,26 @@ def count_settings(config: type  # a dataclass
     "How many settings a run has."
     total = 0
     for field in dataclasses.fields(config):
-        default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        made = field.default_factory is not dataclasses.MISSING
+        default = field.default_factory() if made else field.default
         if field.name != "official":
             total += count_settings(type(default)) if dataclasses.is_dataclass(default) else 1
     return total
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #26439eef
+# %% ../../nbs/6_tools/22_architecture.ipynb #b06b9d79
 def check_architecture(root: Path  # the checkout
                        ) -> None:
     "No circle, no import upwards, no module too long, not too many settings."
     package = root/"qalign_dt"
     graph = read_imports(package)
     find_floors(graph)
-    lines = {name: len(path.read_text().splitlines()) for name, path in list_modules(package).items()}
-    code = {name: n for name, n in lines.items() if not list_modules(package)[name].name == "__init__.py"}
+    modules = {name: path for name, path in list_modules(package).items() if path.name != "__init__.py"}
+    lines = {name: len(path.read_text().splitlines()) for name, path in modules.items()}
     settings = count_settings(import_module("qalign_dt.config").TrainConfig)
     faults = find_forbidden(graph)
-    faults += [f"{name} has {n} lines; {MAX_MODULE_LINES} at most" for name, n in code.items() if n > MAX_MODULE_LINES]
-    if (median := statistics.median(code.values())) > MAX_MEDIAN_MODULE:
+    long = {name: n for name, n in lines.items() if n > MAX_MODULE_LINES}
+    faults += [f"{name} has {n} lines; {MAX_MODULE_LINES} at most" for name, n in long.items()]
+    if (median := statistics.median(lines.values())) > MAX_MEDIAN_MODULE:
         faults.append(f"the median module has {median:g} lines; {MAX_MEDIAN_MODULE} at most")
     if settings > MAX_SETTINGS:
         faults.append(f"a run has {settings} settings; {MAX_SETTINGS} at most")

@@ -20,10 +20,15 @@ from .process import CheckFailed, run_tool
 from .style import is_import
 
 # %% auto #0
-__all__ = ['PARTS', 'MAX_MEGABYTES', 'convert_equations', 'read_settings', 'convert_links', 'fold_imports', 'prepare_cell',
-           'convert_page', 'write_page', 'write_sources', 'LinkFinder', 'find_bad_links', 'check_site', 'build_site']
+__all__ = ['CODE_OR_EQUATION', 'PARTS', 'MAX_MEGABYTES', 'convert_equations', 'read_settings', 'convert_links', 'fold_imports',
+           'prepare_cell', 'convert_page', 'write_page', 'write_sources', 'LinkFinder', 'find_bad_links', 'check_site',
+           'build_site']
 
-# %% ../../nbs/6_tools/24_site.ipynb #d1cbaaca
+# %% ../../nbs/6_tools/24_site.ipynb #a3471b63
+CODE_OR_EQUATION = (r"(?P<code>```.*?```|`[^`\n]*`)|\$\$(?P<block>.+?)\$\$"
+                    r"|(?<![\\$])\$(?P<inline>[^$\n]+?)\$")
+
+
 def convert_equations(text: str  # Markdown
                       ) -> str:  # Markdown with MathML
     "Typeset the equations of a text."
@@ -35,7 +40,7 @@ def convert_equations(text: str  # Markdown
         block = found["block"] is not None
         return convert(found["block"] or found["inline"], display="block" if block else "inline")
 
-    return re.sub(r"(?P<code>```.*?```|`[^`\n]*`)|\$\$(?P<block>.+?)\$\$|(?<![\\$])\$(?P<inline>[^$\n]+?)\$", typeset, text, flags=re.DOTALL)
+    return re.sub(CODE_OR_EQUATION, typeset, text, flags=re.DOTALL)
 
 # %% ../../nbs/6_tools/24_site.ipynb #fcc93f26
 def read_settings(root: Path) -> Any:
@@ -107,7 +112,7 @@ def convert_page(page: Any,  # nbformat's notebook, with its outputs
     text, resources = MarkdownExporter(config=config).from_notebook_node(page, resources=names)
     return text, resources.get("outputs", {})
 
-# %% ../../nbs/6_tools/24_site.ipynb #a977eeb4
+# %% ../../nbs/6_tools/24_site.ipynb #6347b6c4
 def write_page(path: Path,  # a notebook of nbs/
                folder: Path,  # of the site's sources
                root: Path  # the checkout
@@ -118,7 +123,8 @@ def write_page(path: Path,  # a notebook of nbs/
     for cell in page.cells:
         for output in cell.get("outputs", []):
             if "text/markdown" in output.get("data", {}):
-                output.data["text/markdown"] = convert_links("".join(output.data["text/markdown"]), path, root)
+                shown = "".join(output.data["text/markdown"])
+                output.data["text/markdown"] = convert_links(shown, path, root)
     text, pictures = convert_page(page, path, root)
     target = (folder/path.relative_to(root/"nbs")).with_suffix(".md")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +134,10 @@ def write_page(path: Path,  # a notebook of nbs/
         (target.parent/name).write_bytes(content)
     return next((line[2:] for line in text.splitlines() if line.startswith("# ")), path.stem)
 
-# %% ../../nbs/6_tools/24_site.ipynb #9d09b529
-PARTS = {"1_method": "1 Method", "2_use": "2 Use", "3_datasets": "3 Data sets", "4_paper": "4 The paper", "5_runs": "5 Runs",
-         "6_tools": "6 Tools", "appendix": "Appendix", "experiments": "Experiments", "gallery": "Gallery", "lab": "Lab"}
+# %% ../../nbs/6_tools/24_site.ipynb #4a68f5b5
+PARTS = {"1_method": "1 Method", "2_use": "2 Use", "3_datasets": "3 Data sets", "4_paper": "4 The paper",
+         "5_runs": "5 Runs", "6_tools": "6 Tools", "appendix": "Appendix", "experiments": "Experiments",
+         "gallery": "Gallery", "lab": "Lab"}
 
 
 def write_sources(root: Path,  # the checkout
@@ -152,7 +159,7 @@ def write_sources(root: Path,  # the checkout
     shutil.copy(nbs/"site.css", folder)
     return menu
 
-# %% ../../nbs/6_tools/24_site.ipynb #65440581
+# %% ../../nbs/6_tools/24_site.ipynb #2a2c8dae
 class LinkFinder(HTMLParser):
     "Collects what a page links to, and what it loads."
 
@@ -179,7 +186,8 @@ def find_bad_links(page: Path  # an HTML file of the site
     foreign = [f"{page.name} loads {url}" for url in finder.loads if re.match(r"(https?:)?//", url)]
     local = [url for url in finder.links + finder.loads if url and not re.match(r"[a-z]+:|//|#", url)]
     targets = {url: (page.parent/url.split("#")[0].split("?")[0]).resolve() for url in local}
-    lost = [f"{page.name} links to {url}" for url, path in targets.items() if not (path.is_file() or (path/"index.html").is_file())]
+    there = {url: path.is_file() or (path/"index.html").is_file() for url, path in targets.items()}
+    lost = [f"{page.name} links to {url}" for url, found in there.items() if not found]
     return foreign + lost
 
 # %% ../../nbs/6_tools/24_site.ipynb #ff28631b
@@ -197,7 +205,7 @@ def check_site(folder: Path  # of the finished site
     if faults:
         raise CheckFailed("\n".join(faults))
 
-# %% ../../nbs/6_tools/24_site.ipynb #3071fe79
+# %% ../../nbs/6_tools/24_site.ipynb #4f914f76
 def build_site(root: Path,  # the checkout
                out: Path = Path("_docs")  # where the pages go; made anew
                ) -> Path:  # the same folder
@@ -207,9 +215,11 @@ def build_site(root: Path,  # the checkout
         sources = Path(folder)/"pages"
         sources.mkdir()
         menu = write_sources(root, sources)
-        about = {"INHERIT": str(root/"mkdocs.yml"), "docs_dir": str(sources), "site_dir": str(out), "nav": menu}
+        look = {"INHERIT": str(root/"mkdocs.yml")}
+        about = look | {"docs_dir": str(sources), "site_dir": str(out), "nav": menu}
         (Path(folder)/"mkdocs.yml").write_text(json.dumps(about))  # JSON is YAML
-        run_tool("mkdocs", "build", "--quiet", "--strict", "--config-file", Path(folder)/"mkdocs.yml", cwd=root)
+        given = ("--quiet", "--strict", "--config-file", Path(folder)/"mkdocs.yml")
+        run_tool("mkdocs", "build", *given, cwd=root)
     for source_map in out.rglob("*.map"):  # for the theme's developers
         source_map.unlink()
     check_site(out)

@@ -47,7 +47,7 @@ def flatten_settings(config: Any,  # nested plain values
     "A configuration as one level of dotted names."
     if not isinstance(config, dict):
         return {prefix: json.dumps(config)}
-    flat = {}
+    flat: dict[str, str] = {}
     for name, value in config.items():
         flat |= flatten_settings(value, f"{prefix}.{name}" if prefix else name)
     return flat
