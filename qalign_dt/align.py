@@ -41,7 +41,7 @@ class AlignConfig:
     target_rtg: float = 10.0  # the critic judges the policy at a target raised by this much (dRTG), scaled
 
     @property
-    def guided(self) -> bool:  # whether the critic has a say in the actor's loss
+    def guided(self) -> bool:  # whether the critic is part of the actor's loss
         return self.eta2 > 0 or self.bc_weight > 0
 
     def __post_init__(self) -> None:

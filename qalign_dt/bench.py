@@ -74,7 +74,7 @@ def bench_policy(trainer: Trainer) -> Policy:
 
 # %% ../nbs/6_tools/05_bench.ipynb #9720fa6f
 def make_row(timing: dict[str, float],  # from `time_call`
-             limit: float,  # seconds
+             limit: float,  # lower bound, seconds
              samples: float,  # in a call
              memory: int,  # bytes
              **more: Any) -> dict[str, Any]:

@@ -31,8 +31,9 @@ def visible_tokens(c: ActorConfig, actions: int,
 
 # %% ../nbs/6_tools/03_flops.ipynb #5630058c
 def projection_flops(c: ActorConfig,
-                     read: list[int], every: list[int],  # tokens that each used token sees, and each token
-                     fold: float  # a window's share of the folding: folds / windows of a batch
+                     read: list[int],  # for each token whose output is used, how many tokens it sees
+                     every: list[int],  # the same, for all tokens
+                     fold: float  # foldings a window: foldings of a batch / windows of a batch
                      ) -> float:
     "Operations of one block's q, k, v, convolution included, for one window."
     w = c.width

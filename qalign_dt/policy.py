@@ -203,7 +203,7 @@ class Policy:
     rtg_scale: float  # returns are divided by it before the network sees them
     rtg_range: tuple[float, float]  # raw returns to which targets are clipped
     info: dict[str, Any] = field(default_factory=dict)  # dataset, env_id, dial_top, ... plain JSON values
-    calibration: Calibration | None = None  # None: targets are not corrected, but for the data's best return
+    calibration: Calibration | None = None  # None: a target is only capped at the data's best return
     whole_episodes: bool = True  # an episode's first target is for all of it, and corrected; False: none is
 
     def __post_init__(self) -> None:
@@ -241,7 +241,7 @@ class Policy:
         return action.cpu().numpy().reshape(np.shape(obs)[:-1] + (c.act_dim,))
 
     def correction(self, target: np.ndarray) -> np.ndarray:  # (n,) raw first targets; (n,) to be added to all
-        "What the calibration says; without one, whatever brings a target down to the data's best return."
+        "The calibration's correction; without a calibration, what lowers a target to the data's best return."
         if self.calibration:
             return self.calibration.correction(target)
         return np.minimum(self.info.get("dial_top", np.inf) - target, 0.0)

@@ -163,7 +163,7 @@ class Controller:
         self.feedback = np.zeros(len(targets))  # (n,) m/s
 
     def target_return(self, step: int) -> np.ndarray:  # (n,) raw return-to-go
-        "What the policy gets at a step."
+        "The target return of a step."
         base = self.setting.alive - self.cost + self.feedback
         return self.rule.target_return(self.targets, step, self.setting.limit - step, base)
 
@@ -171,7 +171,7 @@ class Controller:
                 value: np.ndarray,  # (n,) measured
                 reward: np.ndarray  # (n,)
                 ) -> None:
-        "Learn from a step what the policy spends and how far it is off."
+        "Update the running cost and the feedback from one measured step."
         if self.rule.control_cost is None:
             self.cost += (value + self.setting.alive - reward - self.cost) / 20
         change = self.rule.integral * self.setting.dt * (self.targets[:, step] - value)

@@ -33,8 +33,10 @@ __all__ = ['MEASURED', 'FILMS', 'read_setting', 'run_profiles', 'response_times'
 def read_setting(env_id: str, policy: Policy | Agent, quantity: str, alive: float = 0.0) -> Setting:
     "Look the environment up, and check that it fits the policy."
     env = make_env(env_id)
-    limit, dt = env.spec.max_episode_steps if env.spec else None, getattr(env.unwrapped, "dt", None)
-    shapes, (obs_dim, act_dim) = (env.observation_space.shape, env.action_space.shape), obs_act_dims(policy)
+    limit = env.spec.max_episode_steps if env.spec else None
+    dt = getattr(env.unwrapped, "dt", None)
+    shapes = env.observation_space.shape, env.action_space.shape
+    obs_dim, act_dim = obs_act_dims(policy)
     env.close()
     if limit is None:
         raise InputError(f"{env_id}: has no step limit, so the remaining horizon is not known; "

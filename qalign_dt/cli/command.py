@@ -97,7 +97,7 @@ def add_command(commands: Any,  # what `add_subparsers` returned
     return parser
 
 # %% ../../nbs/6_tools/06_cli.ipynb #c11a0006
-ABOUT = "Policies with a dial: train them, ask them for returns, measure what they deliver."
+ABOUT = "Policies that follow a target return: train them, set the target, measure the achieved return."
 EXAMPLE = """example:
   qalign-dt train --dataset halfcheetah-medium --out runs/first
   qalign-dt align runs/first"""

@@ -129,11 +129,11 @@ def add_sweep(commands: Any) -> None:
     part = add_command(commands, "sweep", do_sweep, about, "nbs/experiments/sweeps/d4rl_gym-smoke.yaml")
     add = part.add_argument
     add("words", nargs="+", metavar="WORD",
-        help="FILE.yaml: run it, or go on; status FILE.yaml: where it stands; "
+        help="FILE.yaml: run or continue it; status FILE.yaml: its state; "
              "logs FILE.yaml [TEXT]: the ends of its logs, all, or those with TEXT in name or parameters; "
              "cancel FILE.yaml: stop it")
     add("--engine", default="local", metavar="E", help="local or slurm (default: %(default)s)")
     add("--cores", type=int, metavar="N", help="local: how many cores to use (default: all)")
     add("--gpus", type=int, metavar="N", help="local: how many GPUs to use (default: all)")
-    add("--again", action="store_true", help="also what other code than today's has finished")
+    add("--again", action="store_true", help="run again what older code has finished")
     add("--detach", action="store_true", help="leave when all jobs are in the cluster's queue")

@@ -68,7 +68,7 @@ def check_train_options(args: argparse.Namespace) -> None:
         raise InputError(f"--workers {args.workers}: one run is one process; give several with --seeds")
     for name in ("critic", "compile"):
         if args.seeds and getattr(args, name):
-            raise InputError(f"--{name} is one seed's, --seeds are several; leave one out")
+            raise InputError(f"--{name} works with one seed, --seeds gives several; leave one out")
 
 # %% ../../nbs/6_tools/08_cli_train.ipynb #bb829ec7
 def configure_runs(args: argparse.Namespace, seeds: Sequence[int]) -> tuple[list[TrainConfig], Trajectories]:
@@ -120,7 +120,7 @@ def add_training(part: Parser,
     add("--scale", default="small", metavar="S", help=f"{', '.join(SCALES)} (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="training seed (default: %(default)s)")
     add("--steps", type=int, metavar="N", help=f"{steps} steps (default: the scale's)")
-    add("--faithful", action="store_true", help="by the official rules throughout, oddities included")
+    add("--faithful", action="store_true", help="by the rules of the official code throughout")
     add("--rtg-scale", type=float, metavar="X",
         help="returns are divided by it (default: the task's; needed for a task unknown here)")
     add("--out", required=True, metavar="DIR",
@@ -146,12 +146,12 @@ def add_train(commands: Any) -> None:
     add_training(part, "actor")
     add = part.add_argument
     add("--compile", action="store_true",
-        help="have PyTorch's compiler fuse the step: a minute of waiting, then faster; needs a C++ compiler")
+        help="have PyTorch's compiler fuse the step: waits a minute, then is faster; needs a C++ compiler")
     add("--bf16", action="store_true",
         help="compute the transformer's blocks in bfloat16: for large networks, on a GPU or a CPU with AMX")
     add("--critic", metavar="DIR",
-        help="a critic that `qalign-dt critic` made for the same data set, scale and seed: "
-             "spares its training")
+        help="a critic that `qalign-dt critic` made for the same data set, scale and seed; "
+             "its pretraining is skipped")
     add("--seeds", metavar="A-B",
         help="several seeds as one batched computation, e.g. 0-7; DIR gets a folder for each")
     add("--workers", type=int, default=1, metavar="N",

@@ -295,7 +295,8 @@ def collect(env_id: str,  # any Gymnasium environment with continuous actions
             config: SACConfig | None = None  # settings of the training
             ) -> dict[str, dict[str, Any]]:  # kind -> entry of sets.json, or {"reason": why not}
     "Train, measure and make D4RL's kinds of data set; called again, it goes on where it stopped."
-    out, rule = Path(out), pick_rule(env_id, rule)
+    out = Path(out)
+    rule = pick_rule(env_id, rule)
     _check_arguments(env_id, kinds, n_transitions, measure_steps)
     run = train_sac(env_id, steps, out, seed, engine, config)
     known = measure_run(out, measure_steps)

@@ -238,7 +238,7 @@ def _unpickle(path: Path) -> Any:
 
 # %% ../../nbs/3_datasets/08_formats.ipynb #76a600b9
 def _describe_value(value: Any) -> str:
-    "What to call a thing out of a pickle; containers are not printed, because a hostile one has no end."
+    "How an error names a value; containers are not printed, because a hostile one may be endless."
     if isinstance(value, _Array):
         return "an array"
     return repr(value[:20]) if isinstance(value, str) else type(value).__name__

@@ -138,8 +138,11 @@ def list_datasets() -> list[dict[str, Any]]:  # "id", "source", "env_id", "avail
 # %% ../../nbs/3_datasets/12_load.ipynb #43133bcc
 def describe(trajectories: Trajectories) -> dict[str, Any]:  # plain values, ready for JSON
     "What a data set holds: sizes, ends of episodes, returns and, where D4RL has reference returns, scores."
-    t, lengths, returns = trajectories, trajectories.lengths, trajectories.returns
-    source, env_id = t.info.get("source", "unknown"), t.info.get("env_id")
+    t = trajectories
+    lengths = t.lengths
+    returns = t.returns
+    source = t.info.get("source", "unknown")
+    env_id = t.info.get("env_id")
     quantiles = {str(q): float(np.percentile(returns, q)) for q in (0, 5, 25, 50, 75, 95, 100)}
     out = {"name": t.name, "source": source, "env_id": env_id, "trajectories": t.n_trajectories,
            "steps": t.n_steps,

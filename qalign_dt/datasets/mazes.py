@@ -110,11 +110,13 @@ def _record_journey(env_id: str, n: int, seed: int, title: str) -> tuple[np.ndar
     "Drive from goal to goal: observations (n, 4), actions (n, 2), goals (n, 2), timeouts (n,)."
     maze = env_id.split("-")[1]
     limit = task_settings(env_id).max_episode_steps
-    env = make_env(env_id, max_episode_steps=-1)  # without a time limit: the journey is never reset
+    env = make_env(env_id, max_episode_steps=-1)  # without a time limit: nothing is ever reset
     rng = np.random.default_rng(derive_seed(seed, f"regenerate/maze2d-{maze}"))
     controller = WaypointController(maze, rng)
     cells = np.array(list(controller.ways))
-    observations, actions, goals = np.zeros((n, 4)), np.zeros((n, 2)), np.zeros((n, 2))
+    observations = np.zeros((n, 4))
+    actions = np.zeros((n, 2))
+    goals = np.zeros((n, 2))
     timeouts = np.zeros(n, bool)
     age = 0  # steps since the goal was drawn
     state, _ = env.reset(seed=derive_seed(seed, f"start/maze2d-{maze}"))
@@ -135,7 +137,7 @@ def _record_journey(env_id: str, n: int, seed: int, title: str) -> tuple[np.ndar
 # %% ../../nbs/3_datasets/07_mazes.ipynb #c11d0f04
 def regenerate_maze(dataset_id: str,  # see `maze_ids`
                     n_transitions: int = 200_000,  # rows of the data set; D4RL has 1 to 4 million
-                    seed: int = 0  # another seed gives another journey
+                    seed: int = 0  # another seed gives other data
                     ) -> Trajectories:  # info["source"] is "regenerated"
     "A maze data set by D4RL's protocol; the same arguments give the same bytes."
     recipe = maze_recipe(dataset_id)

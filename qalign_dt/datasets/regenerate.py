@@ -72,7 +72,9 @@ def best_level(env_id: str) -> Level:
 def recipes(env_id: str  # e.g. "Hopper-v4"
             ) -> dict[str, list[Part]]:  # kind -> parts; kinds that cannot be made are absent
     "What can be regenerated for an environment."
-    known, medium, best = levels(env_id), medium_level(env_id), best_level(env_id)
+    known = levels(env_id)
+    medium = medium_level(env_id)
+    best = best_level(env_id)
     found = {"random": [Part(None, 1.0)], "replay": replay_parts(known)}
     if medium:
         found["medium"] = [Part(medium, 1.0)]

@@ -113,7 +113,7 @@ def maze2d_reward(observations: np.ndarray,  # (..., 4) in D4RL's coordinates
 class Maze2d(gym.Wrapper):
     "D4RL's maze2d on top of PointMaze: its coordinates, its fixed goal, its reward and its starts."
 
-    def __init__(self, env: gym.Env,  # PointMaze with the maze turned by a quarter
+    def __init__(self, env: gym.Env,  # PointMaze with the maze rotated by 90 degrees
                  maze: str,  # a key of MAZES
                  dense: bool = False):
         super().__init__(env)
@@ -309,7 +309,7 @@ def kitchen_layout(observation: np.ndarray,  # (..., 59) FrankaKitchen's "observ
 
 # %% ../../nbs/3_datasets/02_robots.ipynb #c11d0b10
 class Kitchen(gym.ObservationWrapper):
-    "D4RL's 60 numbers for FrankaKitchen's 59."
+    "FrankaKitchen with D4RL's observation: 60 numbers instead of 59."
 
     def __init__(self, env: gym.Env):  # FrankaKitchen without noise on the objects
         super().__init__(env)

@@ -121,7 +121,9 @@ def d4rl_scores() -> dict[str, tuple[float, float]]:  # D4RL's name -> return of
 def reference_scores(name: str  # a data-set id, a D4RL name or an environment id
                      ) -> tuple[float, float]:  # return of the random policy, return of the expert
     "The two returns between which D4RL normalises."
-    known, key, family = d4rl_scores(), d4rl_name(name), family_of(name)
+    known = d4rl_scores()
+    key = d4rl_name(name)
+    family = family_of(name)
     if key not in known and family not in (None, "maze2d"):
         key = next(n for n in known if n.startswith(f"{family}-"))
     if key is None or key not in known:
@@ -159,7 +161,7 @@ class TaskSettings:
 
 # %% ../../nbs/3_datasets/01_tasks.ipynb #d16d99b0
 PUBLISHED = {s.family: s for s in (  # in the order of the fields: scale, noise, low, high, targets, steps
-    TaskSettings("halfcheetah", 1000.0, 6.0, -1.0, 25.0, (24000.0, 12000.0), 1000),  # expert sets: noise 15
+    TaskSettings("halfcheetah", 1000.0, 6.0, -1.0, 25.0, (24000.0, 12000.0), 1000),  # expert data: noise 15
     TaskSettings("hopper", 1000.0, 3.0, -1.0, 4.0, (4000.0, 3600.0, 1800.0), 1000),
     TaskSettings("walker2d", 1000.0, 3.0, -1.0, 20.0, (10000.0, 6000.0, 5000.0), 1000),  # see 3 below
     TaskSettings("ant", 1000.0, 10.0, -1.0, 10.0, (10000.0, 5000.0), 1000),

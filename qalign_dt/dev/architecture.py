@@ -97,7 +97,7 @@ def find_forbidden(graph: Mapping[str, set[str]]) -> list[str]:
             found += [f"{name} imports {m}" for m in sorted(imports) if m.split(".")[0] not in known]
     return found
 
-# %% ../../nbs/6_tools/22_architecture.ipynb #869a5196
+# %% ../../nbs/6_tools/22_architecture.ipynb #0639a20f
 MAX_MODULE_LINES = 450
 MAX_MEDIAN_MODULE = 260
 MAX_SETTINGS = 45
@@ -108,8 +108,8 @@ def count_settings(config: type  # a dataclass
     "How many settings a run has."
     total = 0
     for field in dataclasses.fields(config):
-        made = field.default_factory is not dataclasses.MISSING
-        default = field.default_factory() if made else field.default
+        make = field.default_factory
+        default = field.default if make is dataclasses.MISSING else make()
         if field.name != "official":
             total += count_settings(type(default)) if dataclasses.is_dataclass(default) else 1
     return total

@@ -43,14 +43,14 @@ def execute_notebook(path: Path  # a notebook
     page.cells = every
     return page
 
-# %% ../../nbs/6_tools/23_outputs.ipynb #dcea116c
+# %% ../../nbs/6_tools/23_outputs.ipynb #990df3f0
 NUMBER = re.compile(r"[-+]?\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?")
 
 
 def read_output(cell: Any  # a code cell
                 ) -> str:
     "What a cell has printed or shown as text."
-    texts = []
+    texts: list[str] = []
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         texts += output.get("text") or data.get("text/markdown") or data.get("text/plain") or ""

@@ -82,7 +82,7 @@ def baseline_preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium"
 
 # %% ../../nbs/4_paper/08_baselines.ipynb #ef712e8e
 def scale_rewards(t: Trajectories, c: BaselineConfig) -> np.ndarray:  # (N,)
-    "The rewards as the method wants them."
+    "The rewards, scaled as the method needs them."
     if c.rewards == "raw":
         return t.rewards
     if c.rewards == "minus one":
@@ -94,8 +94,8 @@ def scale_rewards(t: Trajectories, c: BaselineConfig) -> np.ndarray:  # (N,)
     return t.rewards * np.float32(1000.0 / max(span, 1e-9))
 
 # %% ../../nbs/4_paper/08_baselines.ipynb #d27ca55e
-def treat_data(t: Trajectories, c: BaselineConfig) -> tuple[Trajectories,
-                                                            Normaliser]:  # what is sent, and its normaliser
+def treat_data(t: Trajectories, c: BaselineConfig
+               ) -> tuple[Trajectories, Normaliser]:  # what is sent, and its normaliser
     "The data with the method's treatment of observations and rewards."
     normaliser = Normaliser(np.zeros(t.obs_dim, np.float32), np.ones(t.obs_dim, np.float32))
     if c.standardise:
@@ -195,8 +195,8 @@ def learn_with_d3rlpy(job: dict) -> None:  # data, out: paths; the rest: see `ma
     with h5py.File(job["data"]) as f:
         arrays = {key: f[key][()] for key in ("observations", "actions", "rewards", "terminals", "timeouts")}
     dataset = d3rlpy.dataset.MDPDataset(**arrays)
-    encoders = [d3rlpy.models.VectorEncoderFactory(job["hidden"],
-                                                   dropout_rate=p or None) for p in (job["dropout"], 0.0)]
+    encoders = [d3rlpy.models.VectorEncoderFactory(job["hidden"], dropout_rate=p or None)
+                for p in (job["dropout"], 0.0)]
     optimiser = d3rlpy.optimizers.AdamFactory()
     if job["cosine"]:
         schedule = d3rlpy.optimizers.CosineAnnealingLRFactory(T_max=job["steps"])
@@ -220,8 +220,8 @@ def learn_with_d3rlpy(job: dict) -> None:  # data, out: paths; the rest: see `ma
             sums, count = {}, 0
     named = algorithm.impl.policy.named_modules()
     layers = [m for name, m in named if isinstance(m, torch.nn.Linear) and "logstd" not in name]
-    weights = {f"{kind}{i}": getattr(m, kind).detach().cpu().numpy() for i,
-               m in enumerate(layers) for kind in ("weight", "bias")}
+    weights = {f"{kind}{i}": getattr(m, kind).detach().cpu().numpy()
+               for i, m in enumerate(layers) for kind in ("weight", "bias")}
     probe = arrays["observations"][:64]
     np.savez(job["out"], probe=probe, actions=algorithm.predict(probe), **weights)
 

@@ -74,8 +74,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 # %% ../../nbs/4_paper/04_weights.ipynb #f132ac4e
 def actor_from_huggingface(source: str | Path | Mapping[str, Tensor],  # a model's folder, or its state dict
-                           config: Mapping[str,
-                                           Any] | None = None,  # with a state dict: `model.config.to_dict()`
+                           config: Mapping[str, Any] | None = None,  # with a state dict: config.to_dict()
                            where: str = "state dict"  # for messages
                            ) -> Actor:  # in evaluation mode
     "Build an actor from Hugging Face's DecisionTransformerModel; `transformers` is not needed."

@@ -61,7 +61,7 @@ def read_parameters(notebook: str | Path) -> dict[str, Any]:  # name: default, i
 def fits(value: Any,
          default: Any
          ) -> bool:  # whether a parameter with this default may take the value
-    "The rule of types."
+    "Does a value have the type of its default?"
     if default is None:
         return True
     if isinstance(default, bool) or isinstance(value, bool):

@@ -35,7 +35,7 @@ class Stack:
     "The parameters and buffers of N modules of one shape, stacked."
 
     def __init__(self, modules: Sequence[nn.Module],
-                 trained: bool  # whether gradients are wanted
+                 trained: bool  # whether gradients are needed
                  ):
         self.modules, self.template = list(modules), copy.deepcopy(modules[0])
         named = [dict(m.named_parameters()) for m in modules]

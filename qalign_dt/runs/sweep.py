@@ -239,7 +239,7 @@ def cancel_sweep(sweep: Sweep) -> list[str]:  # names of the runs that were stop
 
 # %% ../../nbs/5_runs/09_sweep.ipynb #376aab45
 def renew(sweep: Sweep) -> list[str]:  # names
-    "Make the runs wait again that other code than today's has finished."
+    "Set runs that older code has finished back to waiting."
     if busy_runs(sweep):
         raise InputError(f"{sweep.file.name}: is running; wait for it, or qalign-dt sweep cancel it first")
     old = [run for run in sweep.runs if run.finished and run.code != sweep.code]
