@@ -55,6 +55,7 @@ def add_baseline(commands: Any) -> None:
 # %% ../../nbs/6_tools/12_cli_tools.ipynb #c1600006
 def do_import(args: argparse.Namespace) -> Answer:
     "Make a policy from a published checkpoint."
+    check_absent([Path(args.out)/"policy.json"])
     options = {"backbone": args.backbone, "n_heads": args.heads, "context_length": args.context}
     policy = Policy.from_official(args.file, args.env, **{k: v for k, v in options.items() if v is not None})
     policy.save(args.out)
@@ -64,6 +65,7 @@ def do_import(args: argparse.Namespace) -> Answer:
 
 def do_export(args: argparse.Namespace) -> Answer:
     "Write a policy in the official layout."
+    check_absent([Path(args.file)], "file")
     path = export_official(Policy.load(args.policy), args.file, epoch=args.epoch)
     return {"file": str(path)}, str(path)
 

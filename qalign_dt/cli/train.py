@@ -5,6 +5,7 @@
 # %% ../../nbs/6_tools/08_cli_train.ipynb #c1300002
 from __future__ import annotations
 import argparse
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,11 +21,10 @@ from ..data import Trajectories
 from ..datasets.load import load_dataset
 from ..log import read_lines
 from ..runs.seeds import fit_seeds
-from ..runs.sweep_file import span
 
 # %% auto #0
-__all__ = ['prepare_training', 'do_critic', 'check_train_options', 'configure_runs', 'describe_run', 'do_train', 'add_training',
-           'add_critic', 'add_train']
+__all__ = ['prepare_training', 'do_critic', 'check_train_options', 'configure_runs', 'describe_run', 'parse_seeds', 'do_train',
+           'add_training', 'add_critic', 'add_train']
 
 # %% ../../nbs/6_tools/08_cli_train.ipynb #18049313
 def prepare_training(args: argparse.Namespace,
@@ -89,12 +89,24 @@ def describe_run(agent: QAlignDT, out: Path, args: argparse.Namespace) -> dict[s
             "weights_sha256": file_hash(out/"policy.safetensors"), "log": agent.log[-1] if agent.log else {}}
 
 # %% ../../nbs/6_tools/08_cli_train.ipynb #a7e15dcb
+def parse_seeds(text: str  # "A-B", or one number
+                ) -> list[int]:
+    "The seeds of `--seeds`."
+    ends = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    seeds = list(range(int(ends[1]), int(ends[2] or ends[1]) + 1)) if ends else []
+    if not seeds:
+        raise InputError(f"--seeds {text!r}: give whole numbers from low to high, e.g. 0-7")
+    return seeds
+
+
 def do_train(args: argparse.Namespace) -> Answer:
     "Train a policy, or one for each seed."
     begin = time.monotonic()
     check_train_options(args)
-    seeds = span(args.seeds) if args.seeds else [args.seed]
+    seeds = parse_seeds(args.seeds) if args.seeds else [args.seed]
     configs, data = configure_runs(args, seeds)
+    if args.critic and not configs[0].align.guided:
+        raise InputError(f"--critic: method {args.method} has no critic; leave it out")
     if args.seeds:
         outs = [Path(args.out)/f"seed-{seed}" for seed in seeds]
         agents = fit_seeds(configs, data, outs, args.resume, args.device)
