@@ -159,7 +159,7 @@ def add_align(commands: Any) -> None:
     "Register `align`."
     about = "Measure achieved against target return, from 0 to 1.3 times the best return of the data."
     part = add_command(commands, "align", do_align, about,
-                       "runs/first --targets 11 --episodes 10 --out runs/first-dial")
+                       "runs/first --targets 11 --episodes 10 --out runs/first-curve")
     part.add_argument("--targets", type=int, default=11, metavar="N",
                       help="how many targets (default: %(default)s)")
     part.add_argument("--out", metavar="DIR", help="also write alignment.csv and alignment.png there")
