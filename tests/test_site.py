@@ -31,12 +31,10 @@ def browser():
 
 
 def test_pages_show_what_a_reader_wants(site):
-    for page in site.rglob("*.html"):
-        text = page.read_text()
-        for directive in ("#| export", "#| default_exp", "#| hide", "#| echo"):
-            assert directive not in text.replace('<span class="c1">', "").replace("</span>", ""), (
-                f"{page.name} shows {directive}"
-            )
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) > 50
+    for page in pages:
+        assert '<span class="c1">#|' not in page.read_text(), f"{page.name} shows a directive"
 
 
 @pytest.mark.parametrize("path", ["index.html", "1_method/05_align.html"])
