@@ -55,7 +55,7 @@ def read_output(cell: Any  # a code cell
         data = output.get("data", {})
         texts += output.get("text") or data.get("text/markdown") or data.get("text/plain") or ""
     text = "".join(texts)
-    return re.sub(r"0x[0-9a-f]{6,}|<Figure size [^>]*>", "", text)
+    return re.sub(r"( at)? 0x[0-9a-f]{6,}|<Figure size [^>]*>", "", text)
 
 # %% ../../nbs/6_tools/23_outputs.ipynb #c4a5cbb0
 def split_numbers(text: str) -> tuple[list[str], list[float]]:  # the words between; the numbers
