@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from qalign_dt.agent import QAlignDT as QAlignDT
     from qalign_dt.config import preset as preset
 
-_HOME = {"load_dataset": "datasets.load", "preset": "config", "QAlignDT": "agent", "Policy": "policy", "Calibration": "policy", "OutOfReach": "policy",
+_HOME = {"Calibration": "policy", "OutOfReach": "policy", "Policy": "policy", "QAlignDT": "agent",
          "alignment_curve": "control", "calibration_error": "calibrate", "fit_seeds": "runs.seeds",
-         "track_velocity": "track"}
-__all__ = ["Calibration", "OutOfReach", "Policy", "QAlignDT", "alignment_curve", "calibration_error", "fit_seeds", "load_dataset", "preset",
-           "track_velocity"]
+         "load_dataset": "datasets.load", "preset": "config", "track_velocity": "track"}
+__all__ = ["Calibration", "OutOfReach", "Policy", "QAlignDT", "alignment_curve", "calibration_error",
+           "fit_seeds", "load_dataset", "preset", "track_velocity"]
 
 
 def __getattr__(name: str) -> Any:
