@@ -14,9 +14,8 @@ from .datasets.tasks import TaskSettings, short_name, task_settings
 from .model import ActorConfig
 
 # %% auto #0
-__all__ = ['SUPERVISED', 'METHODS', 'SCALES', 'BOTH_DIRECTIONS', 'TOWARDS_WARMUP', 'TERMINATING', 'NON_TERMINATING',
-           'OfficialScales', 'OfficialRules', 'TrainConfig', 'change', 'environment_changes', 'use_official_rules',
-           'find_task', 'preset']
+__all__ = ['SUPERVISED', 'PUBLISHED_DT', 'METHODS', 'SCALES', 'OfficialScales', 'OfficialRules', 'TrainConfig', 'change',
+           'use_official_rules', 'find_task', 'preset']
 
 # %% ../nbs/1_method/06_config.ipynb #7ed7a333
 class OfficialScales(RtgScales):
@@ -58,13 +57,13 @@ class TrainConfig:
     method: str = "qalign"  # a key of METHODS
     seed: int = 0  # of weights, batches and perturbations
     steps: int = 200_000  # actor steps, warm-up included
-    warmup: int = 120_000  # of these, the first ones, which only learn the supervised loss
+    warmup: int = 100_000  # of these, the first ones, which only learn the supervised loss
     batch_size: int = 256  # windows in an actor step
     learning_rate: float = 3e-4  # of the actor, at its highest
     lr_warmup: int = 200  # steps over which the actor's learning rate rises
     critic_learning_rate: float = 3e-4  # of the critic beside the actor; 0: it stays as pretrained
     rtg_scale: float = 1000.0  # returns are divided by it before they meet the network
-    return_balance: float = 0.0  # 1: rare returns sampled as often as common ones; 0: the data as they are
+    return_balance: float = 0.5  # 1: rare returns sampled as often as common ones; 0: the data as they are
     noise_share: float = 1.0  # size of the perturbation, as a share of the span of the data's returns
     noise_shrinks: bool = True  # perturbations shrink towards the episode's end
     actor: ActorConfig = field(default_factory=ActorConfig)  # obs_dim and act_dim are filled in from the data
@@ -109,10 +108,13 @@ def change(c: TrainConfig,
 
 # %% ../nbs/1_method/06_config.ipynb #61d37e41
 SUPERVISED = dict(eta2=0.0, bc_weight=0.0)
+PUBLISHED_DT = dict(backbone="dt", target="rtg", time_embedding=True, context_length=20)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes, see `change`
-    "qalign": {"critic": dict(monte_carlo=1.0)},
+    "qalign": {"align": dict(direction="both", eta2=5.0, bc_weight=4.0, bc_target="data"),
+               "critic": dict(monte_carlo=1.0)},
     "qt": {"align": dict(guide="value", eta2=1.0, bc_weight=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": SUPERVISED},
+    "dt_published": {"align": SUPERVISED, "actor": PUBLISHED_DT},
     "dc": {"align": SUPERVISED, "actor": dict(backbone="dc")},
     "bc": {"align": SUPERVISED, "actor": dict(blind=True)},
     "pbc": {"align": SUPERVISED, "actor": dict(blind=True)}}  # the trainer picks its trajectories
@@ -125,31 +127,10 @@ SCALES: dict[str, dict[str, Any]] = {
         critic=CriticConfig(width=32, n_layers=2, steps=100, batch_size=64, learning_rate=1e-3, tau=0.01,
                             target_every=1)),
     "small": dict(
-        steps=4000, warmup=2500, batch_size=64, learning_rate=1e-3,
+        steps=4000, warmup=2000, batch_size=64, learning_rate=1e-3,
         actor=ActorConfig(context_length=5, width=64, n_layers=2, n_heads=4, dropout=0.0),
         critic=CriticConfig(width=128, steps=6000, batch_size=256, learning_rate=1e-3, target_every=1)),
     "paper": dict()}
-
-# %% ../nbs/1_method/06_config.ipynb #af6d62b8
-BOTH_DIRECTIONS = dict(direction="both", eta2=5.0)
-TOWARDS_WARMUP: dict[str, dict[str, Any]] = {
-    "run": dict(return_balance=0.5), "align": BOTH_DIRECTIONS | dict(bc_weight=4.0)}
-TERMINATING: dict[str, dict[str, dict[str, Any]]] = {  # by family
-    "hopper": {"run": dict(return_balance=1.0)},
-    "hopper-replay": {"run": dict(return_balance=1.0), "align": BOTH_DIRECTIONS},
-    "walker2d": TOWARDS_WARMUP,
-    "ant": TOWARDS_WARMUP}
-NON_TERMINATING: dict[str, Any] = BOTH_DIRECTIONS | dict(bc_weight=4.0, bc_target="data")
-
-# %% ../nbs/1_method/06_config.ipynb #8f0a96ed
-def environment_changes(family: str,  # of the task
-                        dataset: str,  # its id
-                        steps: int  # of the actor
-                        ) -> dict[str, dict[str, Any]]:  # for `change`
-    "What Q-ALIGN DT changes for an environment and a kind of data."
-    if family == "hopper" and "replay" in dataset:
-        family = "hopper-replay"
-    return TERMINATING.get(family, {"align": NON_TERMINATING, "run": dict(warmup=round(steps / 8))})
 
 # %% ../nbs/1_method/06_config.ipynb #457c34fa
 def use_official_rules(c: TrainConfig,
@@ -161,7 +142,8 @@ def use_official_rules(c: TrainConfig,
                           divide_by_mean_q=task.divide_by_mean_q)
     return change(c, {
         "run": dict(official=rules, warmup=0, lr_warmup=0, return_balance=0.0),
-        "actor": dict(mask_padding=c.actor.backbone == "dt"),
+        "actor": dict(mask_padding=c.actor.backbone == "dt", target="rtg", time_embedding=True,
+                      max_episode_steps=1000),
         "critic": dict(monte_carlo=0.0),
         "align": dict(order="relu", bc_weight=0.0, direction="raise" if task.positive_noise else "both",
                       eta2=5.0 if c.method == "qalign" else c.align.eta2)})
@@ -175,7 +157,7 @@ def find_task(dataset: str, rtg_scale: float | None) -> TaskSettings:
         if rtg_scale is None:
             raise InputError(f"preset for {e}; for a task of your own give rtg_scale, "
                              "about a fifth of a good return") from e
-        return replace(task_settings("halfcheetah-medium-v2"), rtg_scale=rtg_scale)
+        return replace(task_settings("halfcheetah-medium-v2"), rtg_scale=rtg_scale, max_episode_steps=1)
 
 # %% ../nbs/1_method/06_config.ipynb #6f8797ff
 def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
@@ -197,7 +179,6 @@ def preset(dataset: str,  # a data-set id, e.g. "halfcheetah-medium-replay"
     steps = int(changes.get("steps", c.steps))
     c = replace(c, steps=steps, warmup=round(c.warmup * steps / c.steps))
     c = change(c, {"align": dict(target_rtg=task.target_rtg, success_only=task.success_only),
-                   "critic": dict(clamp_target=task.clamp_target)})
-    if method == "qalign":
-        c = change(c, environment_changes(task.family, dataset, c.steps))
+                   "critic": dict(clamp_target=task.clamp_target),
+                   "actor": dict(max_episode_steps=task.max_episode_steps)})
     return replace(use_official_rules(c, task) if official or faithful else c, **changes)

@@ -20,8 +20,8 @@ from .evaluate import parse_targets, rollouts
 from .policy import Policy
 
 # %% auto #0
-__all__ = ['saturation', 'curve_metrics', 'bootstrap_means', 'AlignmentCurve', 'target_grid', 'alignment_curve', 'TargetRanges',
-           'target_ranges', 'range_metrics']
+__all__ = ['saturation', 'isotonic_error', 'curve_metrics', 'bootstrap_means', 'AlignmentCurve', 'target_grid', 'alignment_curve',
+           'TargetRanges', 'target_ranges', 'range_metrics']
 
 # %% ../nbs/2_use/03_control.ipynb #5c8fba1f
 def saturation(targets: np.ndarray,  # (n,) increasing
@@ -31,6 +31,15 @@ def saturation(targets: np.ndarray,  # (n,) increasing
     "From which target on the achieved return rises no further."
     enough = means.min() + fraction * np.ptp(means)
     return float(targets[int(np.argmax(means >= enough))])
+
+# %% ../nbs/2_use/03_control.ipynb #3dee1d66
+def isotonic_error(target: np.ndarray,  # (n,) target return of each episode
+                   achieved: np.ndarray  # (n,) its return
+                   ) -> float:  # raw return
+    "Root mean squared distance of the returns from their best rising curve."
+    from sklearn.isotonic import IsotonicRegression  # takes a second to import, so only when it is needed
+    fitted = IsotonicRegression().fit(target, achieved).predict(target)
+    return float(np.sqrt(np.mean((achieved - fitted) ** 2)))
 
 # %% ../nbs/2_use/03_control.ipynb #cc6432f6
 def curve_metrics(target: np.ndarray,  # (n,) target return of each episode
@@ -42,10 +51,13 @@ def curve_metrics(target: np.ndarray,  # (n,) target return of each episode
     flat = len(mean) < 2 or np.ptp(mean) == 0
     error = achieved - target
     rmse, mae = float(np.sqrt(np.mean(error ** 2))), float(np.abs(error).mean())
+    of_means, width = np.abs(mean.to_numpy() - mean.index).mean(), np.ptp(mean.index)
     points = 100.0 / (reference[1] - reference[0]) if reference else np.nan
     return {"spearman": 0.0 if flat else float(spearmanr(mean.index, mean).statistic),
             "order_violations": int((np.diff(mean) < 0).sum()),
             "rmse": rmse, "mae": mae, "rmse_normalised": rmse * points, "mae_normalised": mae * points,
+            "error_of_means": float(of_means / width) if width else np.nan,
+            "rmse_best_constant": float(np.std(target)), "rmse_isotonic": isotonic_error(target, achieved),
             "slope": float(np.polyfit(target, achieved, 1)[0]) if len(mean) > 1 else np.nan,
             "saturation": saturation(mean.index.to_numpy(), mean.to_numpy()),
             "return_at_highest": float(mean.iloc[-1]), "best_mean_return": float(mean.max())}
@@ -64,7 +76,7 @@ def bootstrap_means(frame: pd.DataFrame,  # columns target, env_seed, return
 @dataclass(frozen=True, eq=False)
 class AlignmentCurve:
     "Achieved against target return, with metrics and plot."
-    data: pd.DataFrame  # one row an episode: target, env_seed, return, length, score
+    data: pd.DataFrame  # a row an episode, see `rollouts`
     env_id: str
     label: str = ""  # for the plot's legend
 
@@ -75,7 +87,9 @@ class AlignmentCurve:
             reference = reference_scores(self.env_id)
         except InputError:
             reference = None
-        return curve_metrics(self.data["target"].to_numpy(), self.data["return"].to_numpy(), reference)
+        metrics = curve_metrics(self.data["target"].to_numpy(), self.data["return"].to_numpy(), reference)
+        pace_error = float(np.sqrt(np.mean(self.data["pace_error"] ** 2)))
+        return metrics | {"pace_error": pace_error, "upside_down": float(self.data["upside_down"].mean())}
 
     def summary(self) -> pd.DataFrame:  # target, mean, low, high (95 % bootstrap interval of the mean)
         "Each target's mean return and its interval."
@@ -123,33 +137,35 @@ def alignment_curve(policy: Policy,
 class TargetRanges:
     "Target returns that belong to a data set."
     in_distribution: np.ndarray  # (n_in,) between the 5th and the 95th percentile of the returns
-    full: np.ndarray  # (n_full,) from the worst return to 1.3 times the best
+    full: np.ndarray  # (n_full,) from the worst return, or from 0, to the best
+    beyond: np.ndarray  # (n_beyond,) from the best return, not included, to 1.3 times the best
     best: float  # return of the data's best episode
 
     @property
     def all(self) -> np.ndarray:
-        return np.unique(np.concatenate([self.in_distribution, self.full]))
+        return np.unique(np.concatenate([self.in_distribution, self.full, self.beyond]))
 
 # %% ../nbs/2_use/03_control.ipynb #49e9e6c5
 def target_ranges(returns: np.ndarray,  # (E,) of the data's episodes
-                  n_in: int = 7,
-                  n_full: int = 11
+                  n_in: int = 5,
+                  n_full: int = 8,
+                  n_beyond: int = 2
                   ) -> TargetRanges:
     "The targets of an alignment experiment."
-    worst, best = float(returns.min()), float(returns.max())
+    worst, best = min(0.0, float(returns.min())), float(returns.max())
     if best <= 0:
         raise InputError(f"the best return is {best:,.0f}: 1.3 times the best is no higher target; "
                          "give the targets as a list")
     low, high = np.percentile(returns, [5, 95])
-    return TargetRanges(np.linspace(low, high, n_in), np.linspace(worst, 1.3 * best, n_full), best)
+    beyond = np.linspace(best, 1.3 * best, n_beyond + 1)[1:]
+    return TargetRanges(np.linspace(low, high, n_in), np.linspace(worst, best, n_full), beyond, best)
 
 # %% ../nbs/2_use/03_control.ipynb #074e7ae8
 def range_metrics(curve: AlignmentCurve,  # measured at `TargetRanges.all`
                   ranges: TargetRanges
                   ) -> dict[str, float]:  # those of `curve_metrics`, with suffixes
     "The curve's metrics for each part of its targets."
-    beyond = ranges.full[ranges.full > ranges.best]
-    parts = {"": ranges.full, "_in": ranges.in_distribution, "_beyond": beyond}
+    parts = {"": ranges.full, "_in": ranges.in_distribution, "_beyond": ranges.beyond}
     values: dict[str, float] = {}
     for suffix, targets in parts.items():
         chosen = curve.data[np.isclose(curve.data["target"].to_numpy()[:, None], targets).any(1)]
@@ -157,5 +173,7 @@ def range_metrics(curve: AlignmentCurve,  # measured at `TargetRanges.all`
         if missing > 0:
             raise InputError(f"the curve lacks {missing} of the targets; measure it at TargetRanges.all")
         metrics = AlignmentCurve(chosen, curve.env_id).metrics
+        missed = np.maximum(chosen["target"] - ranges.best, 0.0)
+        metrics["rmse_unavoidable"] = float(np.sqrt(np.mean(missed ** 2)))
         values |= {f"{name}{suffix}": value for name, value in metrics.items()}
     return values

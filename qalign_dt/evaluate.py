@@ -15,13 +15,13 @@ from gymnasium.envs.registration import EnvSpec
 from joblib import Parallel, delayed, effective_n_jobs
 
 from .core import InputError, derive_seed, progress
-from .datasets.envs import make_env
+from .datasets.envs import is_upside_down, make_env
 from .datasets.tasks import normalized_score
 from .policy import Policy
 
 # %% auto #0
-__all__ = ['parse_targets', 'evaluation_seeds', 'Agent', 'obs_act_dims', 'make_fitting_env', 'drop_finished', 'run_episodes',
-           'split_over_processes', 'rollouts_in_seeds', 'rollouts']
+__all__ = ['PACE_STEPS', 'parse_targets', 'evaluation_seeds', 'Agent', 'obs_act_dims', 'make_fitting_env', 'drop_finished',
+           'pace_errors', 'run_episodes', 'split_over_processes', 'rollouts_in_seeds', 'rollouts']
 
 # %% ../nbs/2_use/02_evaluate.ipynb #90593554
 def parse_targets(targets: Any  # numbers, or texts that are numbers
@@ -92,16 +92,32 @@ def drop_finished(policy: Policy | Agent,
     policy.keep(running[remembered])
     return running.copy()
 
+# %% ../nbs/2_use/02_evaluate.ipynb #e02c838e
+PACE_STEPS = 50  # over which rewards are averaged
+
+
+def pace_errors(rewards: np.ndarray,  # (n, T) raw, 0 after an episode's end
+                targets: np.ndarray,  # (n,) raw returns of whole episodes
+                limit: int  # steps of a whole episode, at least T
+                ) -> np.ndarray:  # (n,) reward per step
+    "Root mean squared difference of the mean reward per step, over each 50 steps, from the target's rate."
+    starts = np.arange(0, limit, PACE_STEPS)
+    whole = np.zeros((len(rewards), limit))  # (n, limit)
+    whole[:, :rewards.shape[1]] = rewards
+    pace = np.add.reduceat(whole, starts, axis=1) / np.diff(np.append(starts, limit))  # (n, blocks)
+    return np.sqrt(np.mean((pace - targets[:, None] / limit) ** 2, axis=1))
+
 # %% ../nbs/2_use/02_evaluate.ipynb #fb1092c4
 def run_episodes(policy: Policy | Agent, env_id: str,
                  targets: np.ndarray,  # (n,) raw
                  env_seeds: Sequence[int],  # n
                  spec: EnvSpec | None = None  # for another process, which may not know the environment
-                 ) -> tuple[np.ndarray, np.ndarray]:  # (n,) returns, (n,) lengths
+                 ) -> tuple[np.ndarray, ...]:  # (n,) returns, lengths, pace errors, upside down at the end
     "Step n episodes side by side until the last one has ended."
     if spec:
         gym.registry.setdefault(env_id, spec)
     returns, lengths = np.zeros(len(targets)), np.zeros(len(targets), int)
+    rewards: list[np.ndarray] = []  # T of (n,)
     running, remembered = np.ones(len(targets), bool), np.ones(len(targets), bool)
     with ExitStack() as stack:
         envs = [stack.enter_context(closing(make_fitting_env(env_id, policy))) for _ in targets]
@@ -111,16 +127,19 @@ def run_episodes(policy: Policy | Agent, env_id: str,
         policy.reset()
         while running.any():
             actions = policy.act(observations[remembered], (targets - returns)[remembered])
+            rewards.append(np.zeros(len(targets)))
             for i, action in zip(np.flatnonzero(remembered), actions):
                 if running[i]:
                     observations[i], reward, terminated, truncated, _ = envs[i].step(action)
                     returns[i] += reward
+                    rewards[-1][i] = reward
                     lengths[i] += 1
                     running[i] = not (terminated or truncated)
             remembered = drop_finished(policy, remembered, running)
             bar.update(1)
     policy.reset()
-    return returns, lengths
+    pace = pace_errors(np.array(rewards).T, targets, longest or len(rewards))
+    return returns, lengths, pace, is_upside_down(env_id, observations)
 
 # %% ../nbs/2_use/02_evaluate.ipynb #e69bdd04
 def split_over_processes(run: Callable[[slice], tuple[np.ndarray, ...]],  # runs some of the episodes
@@ -145,9 +164,10 @@ def rollouts_in_seeds(policy: Policy | Agent, env_id: str, targets: Any,  # see 
     all_targets = np.repeat(grid, len(seeds))  # (n,)
     all_seeds = seeds * len(grid)
     spec = gym.registry.get(env_id)
-    returns, lengths = split_over_processes(
+    returns, lengths, pace, upside_down = split_over_processes(
         lambda some: run_episodes(policy, env_id, all_targets[some], all_seeds[some], spec), len(all_targets))
-    frame = pd.DataFrame({"target": all_targets, "env_seed": all_seeds, "return": returns, "length": lengths})
+    frame = pd.DataFrame({"target": all_targets, "env_seed": all_seeds, "return": returns, "length": lengths,
+                          "pace_error": pace, "upside_down": upside_down})
     try:
         return frame.assign(score=normalized_score(env_id, returns))
     except InputError:
@@ -159,6 +179,6 @@ def rollouts(policy: Policy | Agent,
              targets: Any,  # target returns, raw
              episodes: int = 10,  # for each target
              seed: int = 0  # of the evaluation
-             ) -> pd.DataFrame:  # one row an episode: target, env_seed, return, length, score
+             ) -> pd.DataFrame:  # a row an episode: target, env_seed, return, length, pace_error, upside_down, score
     "Run every target in every seed; `score` is D4RL-normalised where D4RL has the environment, else NaN."
     return rollouts_in_seeds(policy, env_id, parse_targets(targets), evaluation_seeds(seed, episodes))

@@ -16,19 +16,22 @@ from torch import Tensor, nn
 from .core import InputError, suggest_names
 
 # %% auto #0
-__all__ = ['BACKBONES', 'READ', 'BlockFactors', 'ActorConfig', 'causal_mask', 'padding_masks', 'plain_projection',
-           'plain_attention', 'plain_actor', 'pick', 'dropout_shapes', 'dropout_factors', 'split_factors',
-           'apply_dropout', 'fold_kernel', 'ConvAttention', 'attend', 'DepthwiseMix', 'Block', 'Actor']
+__all__ = ['BACKBONES', 'TARGETS', 'FROM_DATA', 'READ', 'BlockFactors', 'ActorConfig', 'target_rate', 'causal_mask',
+           'padding_masks', 'plain_projection', 'plain_attention', 'plain_actor', 'pick', 'dropout_shapes',
+           'dropout_factors', 'split_factors', 'apply_dropout', 'fold_kernel', 'ConvAttention', 'attend',
+           'DepthwiseMix', 'Block', 'Actor']
 
 # %% ../nbs/1_method/03_model.ipynb #c80f50e0
 BACKBONES = ("qtc", "qtc_res", "qtc_aba", "dc", "dt")
+TARGETS = ("rate", "rtg")
+FROM_DATA = {"filled in": "from the data"}  # no setting of a user's
 
 
 @dataclass(frozen=True)
 class ActorConfig:
     "Sizes of the actor; the defaults are the paper's."
-    obs_dim: int = 0  # filled in from the data
-    act_dim: int = 0
+    obs_dim: int = field(default=0, metadata=FROM_DATA)
+    act_dim: int = field(default=0, metadata=FROM_DATA)
     backbone: str = "qtc"  # one of BACKBONES
     context_length: int = 20  # K, environment steps
     width: int = 256  # of every token
@@ -36,18 +39,31 @@ class ActorConfig:
     n_heads: int = 4
     kernel_size: int = 6  # tokens under the convolution
     dropout: float = 0.1  # probability that a number is dropped in training
-    max_episode_steps: int = 1000  # rows of the time embedding
+    max_episode_steps: int = 1000  # H, the episode's limit
     mask_padding: bool = True  # False: attend to padding, as the official code does
     blind: bool = False  # True: the network sees no return-to-go, which makes it behaviour cloning
-    bf16: bool = field(default=False, metadata={"since": "0.2"})  # True: the blocks compute in bfloat16
+    bf16: bool = False  # True: the blocks compute in bfloat16
+    target: str = "rate"  # what the network reads, one of TARGETS, see `target_rate`
+    time_embedding: bool = False  # True: a learnt vector for each time step is added to its tokens
+    rate_low: float = field(default=-1e6, metadata=FROM_DATA)  # the rate is clipped to these, scaled returns
+    rate_high: float = field(default=1e6, metadata=FROM_DATA)
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise InputError(f"backbone {self.backbone!r}: unknown{suggest_names(self.backbone, BACKBONES)}")
+        for name, known in (("backbone", BACKBONES), ("target", TARGETS)):
+            if (value := getattr(self, name)) not in known:
+                raise InputError(f"{name} {value!r}: unknown{suggest_names(value, known)}")
         if self.width % self.n_heads:
             raise InputError(f"width {self.width}: must be a multiple of n_heads {self.n_heads}")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout {self.dropout}: must be at least 0 and below 1")
+
+# %% ../nbs/1_method/03_model.ipynb #8bba9505
+def target_rate(rtg: Tensor,  # (B, K, 1) scaled return-to-go
+                timesteps: Tensor,  # (B, K) int64
+                c: ActorConfig) -> Tensor:  # (B, K, 1) in units of an episode's scaled return
+    "Return-to-go per step that is left, x_t of above."
+    left = (c.max_episode_steps - timesteps).clamp(min=1)[..., None]  # (B, K, 1)
+    return (rtg * (c.max_episode_steps / left)).clamp(c.rate_low, c.rate_high)
 
 # %% ../nbs/1_method/03_model.ipynb #eca1440e
 def causal_mask(x: Tensor  # (B, L, ...)
@@ -113,11 +129,11 @@ def plain_actor(actor: Any,  # an `Actor` with an attention backbone, not blind
                 *ignored: Any,  # further arguments of `Actor.forward`: here everything is computed
                 dropout: float = 0.0  # probability to drop a number
                 ) -> tuple[Tensor, Tensor]:  # actions (B, K, A), next states (B, K, S)
-    "The forward pass of an actor, every token of every block."
-    time = actor.embed_timestep(timesteps)  # (B, K, width)
-    r = actor.embed_return(rtg) + time  # (B, K, width)
-    s = actor.embed_state(states) + time  # (B, K, width)
-    a = actor.embed_action(actions) + time  # (B, K, width)
+    "The forward pass of an actor without time embedding, every token of every block."
+    rate = target_rate(rtg, timesteps, actor.config)  # (B, K, 1)
+    r = actor.embed_return(rate)  # (B, K, width)
+    s = actor.embed_state(states)  # (B, K, width)
+    a = actor.embed_action(actions)  # (B, K, width)
     x = torch.stack([r, s, a], 2).flatten(1, 2)  # (B, 3K, width) R s a | R s a | ...
     x = F.dropout(actor.embed_norm(x), dropout)  # (B, 3K, width)
     real, visible = padding_masks(mask)  # (B, 3K, 1), (B, 3K, 3K)
@@ -336,7 +352,8 @@ class Actor(nn.Module):
         self.embed_return = nn.Linear(1, c.width)
         self.embed_state = nn.Linear(c.obs_dim, c.width)
         self.embed_action = nn.Linear(c.act_dim, c.width)
-        self.embed_timestep = nn.Embedding(c.max_episode_steps, c.width)
+        if c.time_embedding:
+            self.embed_timestep = nn.Embedding(c.max_episode_steps, c.width)
         self.embed_norm = nn.LayerNorm(c.width)
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.n_layers))
         self.norm_out = nn.LayerNorm(c.width)
@@ -370,10 +387,14 @@ class Actor(nn.Module):
     def embed(self, rtg: Tensor, states: Tensor, actions: Tensor, timesteps: Tensor
               ) -> Tensor:  # (B, 3K, width)
         "The tokens, in the order return, state, action."
-        if self.config.blind:
-            rtg = torch.zeros_like(rtg)
-        time = self.embed_timestep(timesteps)  # (B, K, width)
-        r = self.embed_return(rtg) + time  # (B, K, width)
-        s = self.embed_state(states) + time  # (B, K, width)
-        a = self.embed_action(actions) + time  # (B, K, width)
-        return torch.stack([r, s, a], 2).flatten(1, 2)
+        c = self.config
+        target = rtg if c.target == "rtg" else target_rate(rtg, timesteps, c)  # (B, K, 1)
+        if c.blind:
+            target = torch.zeros_like(target)
+        r = self.embed_return(target)  # (B, K, width)
+        s = self.embed_state(states)  # (B, K, width)
+        a = self.embed_action(actions)  # (B, K, width)
+        x = torch.stack([r, s, a], 2)  # (B, K, 3, width)
+        if c.time_embedding:
+            x = x + self.embed_timestep(timesteps)[:, :, None]  # (B, K, 3, width)
+        return x.flatten(1, 2)

@@ -20,8 +20,8 @@ from .data import Normaliser
 from .model import Actor, ActorConfig
 
 # %% auto #0
-__all__ = ['FILE_KEYS', 'POLICY_VERSION', 'OutOfReach', 'Calibration', 'History', 'policy_folder', 'check_policy_files',
-           'read_policy_files', 'Policy']
+__all__ = ['FILE_KEYS', 'POLICY_VERSION', 'AS_IN_VERSION_1', 'OutOfReach', 'Calibration', 'History', 'policy_folder',
+           'check_policy_files', 'read_policy_files', 'Policy']
 
 # %% ../nbs/2_use/01_policy.ipynb #fef599ac
 class OutOfReach(UserWarning):
@@ -158,7 +158,8 @@ def policy_folder(name: str | Path  # a folder, or a hub id "owner/name"
                          f"({type(e).__name__}: {' '.join(str(e).split())[:120]})") from e
 
 # %% ../nbs/2_use/01_policy.ipynb #9bf5ca85
-POLICY_VERSION = 1
+POLICY_VERSION = 2  # 1 had no `target` and no `time_embedding`
+AS_IN_VERSION_1 = {"target": "rtg", "time_embedding": True}
 
 
 def check_policy_files(folder: Path,
@@ -168,9 +169,9 @@ def check_policy_files(folder: Path,
     weights = folder/"policy.safetensors"
     if not weights.is_file():
         raise InputError(f"{weights}: no such file; copy policy.json and policy.safetensors together")
-    if about["version"] != POLICY_VERSION:
+    if about["version"] not in (1, POLICY_VERSION):
         raise InputError(f"{folder}/policy.json: version {about['version']}, "
-                         f"this release reads {POLICY_VERSION}")
+                         f"this release reads 1 to {POLICY_VERSION}; pip install --upgrade qalign_dt")
     if file_hash(weights) != about["weights_sha256"]:
         raise InputError(f"{weights}: does not belong to policy.json beside it, or is damaged (sha256 "
                          "differs); copy both files again")
@@ -184,7 +185,7 @@ def read_policy_files(folder: Path
         check_policy_files(folder, about)
         tensors = load_file(folder/"policy.safetensors")
         normaliser = Normaliser(*(tensors.pop(f"normaliser.{name}").numpy() for name in ("mean", "std")))
-        actor = Actor(ActorConfig(**about["actor"]))
+        actor = Actor(ActorConfig(**AS_IN_VERSION_1 | about["actor"]))
         actor.load_state_dict({name.removeprefix("actor."): tensor for name, tensor in tensors.items()})
         known = about.get("calibration")
         return {"actor": actor, "normaliser": normaliser, "info": about["info"],

@@ -14,8 +14,9 @@ from .data import Trajectories
 from .datasets.tasks import family_of
 
 # %% auto #0
-__all__ = ['PROFILES', 'REWARDS', 'HORIZONS', 'DEFAULT_RULE', 'Profile', 'upright_reward', 'velocity_to_reward',
-           'data_control_cost', 'TargetRule', 'Setting', 'Controller']
+__all__ = ['PROFILES', 'REWARDS', 'HORIZONS', 'DEFAULT_RULE', 'PI_RULE', 'HALFCHEETAH_VEL', 'Profile', 'upright_reward',
+           'velocity_to_reward', 'data_control_cost', 'SpeedMap', 'TargetRule', 'Setting', 'Controller',
+           'goal_profiles']
 
 # %% ../nbs/2_use/05_profiles.ipynb #8fb86697
 PROFILES = {"const": "one speed",
@@ -100,6 +101,24 @@ def data_control_cost(data: Trajectories) -> float:  # reward per step
                          f"(known: {', '.join(REWARDS)})")
     return float(REWARDS[family][1] * np.square(data.actions).sum(1).mean())
 
+# %% ../nbs/2_use/05_profiles.ipynb #b943d9fa
+@dataclass(frozen=True)
+class SpeedMap:
+    "Which commanded speed gives which, in steady state; both rise strictly."
+    speeds: tuple[float, ...]  # (k,) m/s
+    commands: tuple[float, ...]  # (k,) m/s
+
+    def command(self, speed: np.ndarray) -> np.ndarray:  # m/s, of the same shape
+        "What to ask for; a speed that is not reached gets the nearest one that is."
+        return np.interp(speed, self.speeds, self.commands)
+
+    def at_end(self, command: np.ndarray,  # (n,) m/s
+               error: np.ndarray  # (n,) target minus velocity, m/s
+               ) -> np.ndarray:  # (n,) bool
+        "Whether the error asks for a command beyond those that have an effect."
+        too_high, too_low = command >= self.commands[-1], command <= self.commands[0]
+        return (too_high & (error > 0)) | (too_low & (error < 0))
+
 # %% ../nbs/2_use/05_profiles.ipynb #a632aef7
 HORIZONS = {"remaining": "the present target velocity to the episode's end",
             "profile": "the rewards of the rest of the profile"}
@@ -110,14 +129,18 @@ class TargetRule:
     "How a target velocity becomes a return-to-go."
     horizon: str = "remaining"  # a key of HORIZONS
     control_cost: float | None = None  # reward per step; None: a running mean over about 20 steps
-    integral: float = 0.0  # gain of the feedback, 1/s; 0: none
-    bound: float = 1.5  # of the feedback, m/s
+    proportional: float = 0.0  # gain of the feedback on the velocity's error, which is smoothed
+    integral: float = 0.0  # gain of the feedback on the error's integral, 1/s
+    smoothing: float = 0.5  # time constant of the velocity in the feedback, s
+    bound: float = 1.0  # of the integral, m/s
+    speed_map: SpeedMap | None = None  # None: a speed is asked for by itself
 
     def __post_init__(self) -> None:
         if self.horizon not in HORIZONS:
             raise InputError(f"horizon {self.horizon!r}: unknown{suggest_names(self.horizon, HORIZONS)}")
-        if not (self.integral >= 0 and self.bound >= 0):
-            raise InputError(f"integral {self.integral}, bound {self.bound}: neither may be negative")
+        for name in ("proportional", "integral", "smoothing", "bound"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} {getattr(self, name)}: must not be negative")
 
     def target_return(self, targets: np.ndarray,  # (n, T) target velocities
                       step: int,  # t, from 0
@@ -132,6 +155,7 @@ class TargetRule:
 
 
 DEFAULT_RULE = TargetRule()
+PI_RULE = TargetRule(proportional=0.3, integral=0.2)
 
 # %% ../nbs/2_use/05_profiles.ipynb #963ebc73
 @dataclass(frozen=True)
@@ -159,20 +183,38 @@ class Controller:
                  targets: np.ndarray,  # (n, T) target values
                  setting: Setting) -> None:
         self.rule, self.targets, self.setting = rule, targets, setting
+        self.asked = rule.speed_map.command(targets) if rule.speed_map else targets  # (n, T)
         self.cost = np.full(len(targets), rule.control_cost or 0.0)  # (n,) reward per step
+        self.velocity = targets[:, 0].astype(float)  # (n,) smoothed
+        self.integral = np.zeros(len(targets))  # (n,) m/s
         self.feedback = np.zeros(len(targets))  # (n,) m/s
 
     def target_return(self, step: int) -> np.ndarray:  # (n,) raw return-to-go
         "The target return of a step."
         base = self.setting.alive - self.cost + self.feedback
-        return self.rule.target_return(self.targets, step, self.setting.limit - step, base)
+        return self.rule.target_return(self.asked, step, self.setting.limit - step, base)
 
     def observe(self, step: int,
                 value: np.ndarray,  # (n,) measured
                 reward: np.ndarray  # (n,)
                 ) -> None:
-        "Update the running cost and the feedback from one measured step."
+        "Update running cost, smoothed velocity and feedback from one measured step."
         if self.rule.control_cost is None:
             self.cost += (value + self.setting.alive - reward - self.cost) / 20
-        change = self.rule.integral * self.setting.dt * (self.targets[:, step] - value)
-        self.feedback = np.clip(self.feedback + change, -self.rule.bound, self.rule.bound)
+        rule, dt = self.rule, self.setting.dt
+        self.velocity += (value - self.velocity) * min(1.0, dt / max(rule.smoothing, dt))
+        error = self.targets[:, step] - self.velocity
+        change = rule.integral * dt * error
+        if rule.speed_map:  # anti-windup: no further where a further command has no effect
+            command = self.asked[:, step] + self.feedback
+            change[rule.speed_map.at_end(command, error)] = 0.0
+        self.integral = np.clip(self.integral + change, -rule.bound, rule.bound)
+        self.feedback = rule.proportional * error + self.integral
+
+# %% ../nbs/2_use/05_profiles.ipynb #edeabd15
+HALFCHEETAH_VEL = 0.225, 0.6, 1.2, 1.8, 2.025  # m/s
+
+
+def goal_profiles(seconds: float = 50.0) -> list[Profile]:
+    "One profile for each goal of HalfCheetah-Vel."
+    return [Profile("const", (goal,), seconds) for goal in HALFCHEETAH_VEL]

@@ -19,15 +19,17 @@ from gymnasium.envs.registration import EnvSpec
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from .calibrate import knots
 from .core import InputError, atomic_write, progress
-from .datasets.envs import make_env
+from .datasets.envs import is_upside_down, make_env
 from .evaluate import Agent, drop_finished, evaluation_seeds, obs_act_dims, split_over_processes
 from .policy import Policy
-from .profiles import DEFAULT_RULE, Controller, Profile, Setting, TargetRule, upright_reward
+from .profiles import DEFAULT_RULE, Controller, Profile, Setting, SpeedMap, TargetRule, upright_reward
 
 # %% auto #0
-__all__ = ['MEASURED', 'FILMS', 'read_setting', 'run_profiles', 'response_times', 'draw_panel', 'Tracking', 'check_profiles',
-           'track', 'track_velocity', 'track_reward', 'default_profiles', 'draw_frames', 'write_film', 'film']
+__all__ = ['MEASURED', 'FILMS', 'read_setting', 'run_profiles', 'response_times', 'draw_panel', 'Tracking', 'velocity_blocks',
+           'check_profiles', 'track', 'track_velocity', 'track_reward', 'data_top_speed', 'default_profiles',
+           'measure_speed_map', 'draw_frames', 'write_film', 'film']
 
 # %% ../nbs/2_use/06_track.ipynb #6e793667
 def read_setting(env_id: str, policy: Policy | Agent, quantity: str, alive: float = 0.0) -> Setting:
@@ -50,7 +52,7 @@ def read_setting(env_id: str, policy: Policy | Agent, quantity: str, alive: floa
     return Setting(env_id, quantity, limit, float(dt) if quantity == "velocity" and dt else 1.0, alive)
 
 # %% ../nbs/2_use/06_track.ipynb #4e34605b
-MEASURED = "velocity", "reward", "target_return", "alive"  # columns of a tracking's data
+MEASURED = "velocity", "reward", "target_return", "alive", "upside_down"  # columns of a tracking's data
 
 
 def run_profiles(policy: Policy | Agent,
@@ -58,7 +60,7 @@ def run_profiles(policy: Policy | Agent,
                  env_seeds: Sequence[int],  # n
                  rule: TargetRule, setting: Setting,
                  spec: EnvSpec | None = None  # for another process, which may not know the environment
-                 ) -> tuple[np.ndarray, np.ndarray]:  # (n, 4, T) MEASURED; (n, T, A) actions
+                 ) -> tuple[np.ndarray, np.ndarray]:  # (n, 5, T) MEASURED; (n, T, A) actions
     "Act and measure, step by step, as `evaluate` does."
     if spec:
         gym.registry.setdefault(setting.env_id, spec)
@@ -77,8 +79,9 @@ def run_profiles(policy: Policy | Agent,
             actions[remembered, t] = policy.act(observations[remembered], target_return[remembered])
             for i in np.flatnonzero(running):
                 observations[i], reward, terminated, truncated, info = envs[i].step(actions[i, t])
-                measured[i, :, t] = setting.measure(float(reward), info), reward, target_return[i], 1.0
+                measured[i, :4, t] = setting.measure(float(reward), info), reward, target_return[i], 1.0
                 running[i] = not (terminated or truncated)
+            measured[:, 4, t] = is_upside_down(setting.env_id, observations)
             controller.observe(t, measured[:, 0, t], measured[:, 1, t])
             bar.update(1)
             if not running.any():
@@ -158,6 +161,8 @@ class Tracking:
         values = {name: squares.mean() ** 0.5, "rmse_smooth": (smoothed[late] ** 2).mean() ** 0.5,
                   "rmse_overall": (error ** 2).mean() ** 0.5, "mae": error[late].abs().mean(),
                   "bias": error[late].mean(), "alive": data["alive"].mean()}
+        ends = data.groupby(["profile", "env_seed"], sort=False)["upside_down"].last()
+        values["upside_down"] = ends.mean()
         kinds = data["profile"].map({p.name: p.kind for p in self.profiles})[late]
         by_kind = squares.groupby(kinds, sort=False).mean() ** 0.5
         values |= {f"{name}_{kind}": value for kind, value in by_kind.items()}
@@ -189,6 +194,19 @@ class Tracking:
     def video(self, path: str | Path, **options: Any) -> Path:
         "Film an episode; see `film`."
         return film(self, path, **options)
+
+# %% ../nbs/2_use/06_track.ipynb #bb7b6ccc
+def velocity_blocks(tracking: Tracking,
+                    steps: int = 10  # in a block
+                    ) -> list[dict[str, Any]]:  # an episode each: profile, env_seed, velocity, squared_error
+    "Velocities and squared errors, averaged over blocks of steps and rounded."
+    data = tracking.data
+    frame = data.assign(squared_error=(data["velocity"] - data["target"]) ** 2)
+    found = []
+    for (profile, env_seed), rows in frame.groupby(["profile", "env_seed"], sort=False):
+        means = rows.groupby(rows["step"] // steps)[["velocity", "squared_error"]].mean()
+        found.append({"profile": profile, "env_seed": int(env_seed)} | means.round(3).to_dict("list"))
+    return found
 
 # %% ../nbs/2_use/06_track.ipynb #c2cff646
 def check_profiles(profiles: Profile | Sequence[Profile], setting: Setting
@@ -224,7 +242,7 @@ def track(policy: Policy | Agent, setting: Setting, profiles: Profile | Sequence
             "step": np.tile(np.arange(length), len(targets)),
             "time": np.tile(times, len(targets)), "target": targets.ravel()}
     rows |= {name: measured[:, i].ravel() for i, name in enumerate(MEASURED)}
-    frame = pd.DataFrame(rows).astype({"alive": bool})
+    frame = pd.DataFrame(rows).astype({"alive": bool, "upside_down": bool})
     label = label or str(getattr(policy, "info", {}).get("method", ""))
     return Tracking(frame, plans, setting.env_id, label, setting.quantity, setting.dt, settle, window,
                     actions)
@@ -260,23 +278,47 @@ def track_reward(policy: Policy | Agent, env_id: str,
     return track(policy, setting, profiles, episodes, seed, rule, label, settle, window)
 
 # %% ../nbs/2_use/06_track.ipynb #000e7105
+def data_top_speed(policy: Policy | Agent, setting: Setting) -> float:  # m/s
+    "The mean velocity of the best episode in a policy's data, control cost left out."
+    best = policy.info.get("data_return_max")
+    top = np.nan if best is None else best / setting.limit - upright_reward(setting.env_id)
+    if not top > 0:
+        raise InputError(f"{setting.env_id}: what velocities the policy's data hold is not known "
+                         f"(data_return_max {best}); give the profiles")
+    return float(top)
+
+
 def default_profiles(policy: Policy | Agent,
                      env_id: str,
                      seconds: float | None = None  # None: a whole episode
                      ) -> list[Profile]:  # four constants, steps up and down, a ramp, a sine
     "Profiles within the velocities of the policy's data."
     setting = read_setting(env_id, policy, "velocity")
-    best = policy.info.get("data_return_max")
-    top = np.nan if best is None else best / setting.limit - upright_reward(env_id)
-    if not top > 0:
-        raise InputError(f"{env_id}: what velocities the policy's data hold is not known (data_return_max "
-                         f"{best}); give the profiles")
+    top = data_top_speed(policy, setting)
     long = seconds or setting.limit * setting.dt
     low, *levels = (round(fraction * top, 2) for fraction in (0.1, 0.2, 0.4, 0.6, 0.8))
     return [*(Profile("const", (v,), long) for v in levels),
             Profile("step", (levels[0], levels[2], levels[1], levels[3], levels[0]), long),
             Profile("ramp", (low, levels[3], low), long),
             Profile("sine", (levels[0], levels[2]), long, period=0.4 * long)]
+
+# %% ../nbs/2_use/06_track.ipynb #a132de52
+def measure_speed_map(policy: Policy | Agent, env_id: str,
+                      commands: int = 9,  # how many, from 0 to 1.2 times the data's top speed
+                      episodes: int = 2,  # of each
+                      seed: int = 1,  # of the validation; an evaluation takes another
+                      seconds: float = 10.0,  # of each; at most an episode
+                      alive: float | None = None  # see `track_velocity`
+                      ) -> SpeedMap:
+    "Measure which command gives which speed, and invert the curve."
+    setting = read_setting(env_id, policy, "velocity", upright_reward(env_id, alive))
+    long = min(seconds, setting.limit * setting.dt)
+    speeds = np.linspace(0.0, 1.2 * data_top_speed(policy, setting), commands)
+    plans = [Profile("const", (float(speed),), long) for speed in speeds]
+    data = track_velocity(policy, env_id, plans, episodes, seed, alive=alive).data
+    late = data[data["time"] >= long / 2].groupby(["target", "env_seed"])["velocity"].mean().reset_index()
+    reached, needed = knots(late["target"].to_numpy(), late["velocity"].to_numpy())
+    return SpeedMap(tuple(reached.tolist()), tuple(needed.tolist()))
 
 # %% ../nbs/2_use/06_track.ipynb #5bc03320
 def draw_frames(tracking: Tracking,

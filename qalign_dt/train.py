@@ -27,8 +27,8 @@ from .model import Actor, dropout_factors
 
 # %% auto #0
 __all__ = ['BEST_SHARE', 'SHOWN', 'learning_rate', 'Batches', 'CriticTuner', 'ActorLearner', 'make_learners', 'check_critic',
-           'select_best', 'get_random_state', 'set_random_state', 'compile_loss', 'Trainer', 'save_checkpoint',
-           'load_checkpoint', 'warn_of_critic', 'write_logs', 'run_training']
+           'select_best', 'get_random_state', 'set_random_state', 'compile_loss', 'actor_sizes', 'Trainer',
+           'save_checkpoint', 'load_checkpoint', 'warn_of_critic', 'write_logs', 'run_training']
 
 # %% ../nbs/1_method/07_train.ipynb #e342c07e
 def learning_rate(c: TrainConfig,
@@ -255,6 +255,14 @@ def compile_loss(loss: Any,  # a function
     return torch.compile(loss, dynamic=False, **options)
 
 # %% ../nbs/1_method/07_train.ipynb #1e3f4848
+def actor_sizes(config: TrainConfig, t: Trajectories) -> dict[str, Any]:
+    "What the data say about the actor: dimensions, the longest episode, and the range of the target rate."
+    low, high = min(0.0, float(t.returns.min())), float(t.returns.max())
+    return {"obs_dim": t.obs_dim, "act_dim": t.act_dim, "rate_low": low / config.rtg_scale,
+            "rate_high": high / config.rtg_scale,
+            "max_episode_steps": max(config.actor.max_episode_steps, int(t.lengths.max()))}
+
+
 class Trainer:
     "Critic pretraining, warm-up and alignment as one resumable sequence of steps."
 
@@ -265,8 +273,7 @@ class Trainer:
                  ):
         seed_everything(config.seed)
         t = select_best(trajectories, BEST_SHARE) if config.method == "pbc" else trajectories
-        longest = max(config.actor.max_episode_steps, int(t.lengths.max()))
-        sizes = replace(config.actor, obs_dim=t.obs_dim, act_dim=t.act_dim, max_episode_steps=longest)
+        sizes = replace(config.actor, **actor_sizes(config, t))
         self.config, self.trajectories, self.device = replace(config, actor=sizes), t, torch.device(device)
         self.normaliser = Normaliser.fit(t.observations)
         self.pretrainer, self.learner = make_learners(self.config, t, self.normaliser, device)

@@ -11,10 +11,10 @@ import numpy as np
 
 from ..core import InputError
 from .robots import make_gymnasium_env, make_robot
-from .tasks import FAMILIES, UNSUPPORTED, d4rl_names, short_name
+from .tasks import FAMILIES, UNSUPPORTED, d4rl_names, family_of, short_name
 
 # %% auto #0
-__all__ = ['flatten_goals', 'PaddedAnt', 'make_env']
+__all__ = ['PITCH', 'flatten_goals', 'PaddedAnt', 'make_env', 'is_upside_down']
 
 # %% ../../nbs/3_datasets/03_envs.ipynb #aa0ef8d5
 def flatten_goals(observation: dict[str, Any]  # arrays (..., n) by name, or dictionaries of them
@@ -52,3 +52,14 @@ def make_env(env_id: str,  # a Gymnasium id ("HalfCheetah-v4") or a D4RL name ("
         return PaddedAnt(env) if family == "ant" else env
     env = make_gymnasium_env(env_id, **options)
     return gym.wrappers.FlattenObservation(env) if isinstance(env.observation_space, gym.spaces.Dict) else env
+
+# %% ../../nbs/3_datasets/03_envs.ipynb #1751bb2e
+PITCH = {"halfcheetah": 1}  # family without falls: place of the torso's pitch (radians) in the observation
+
+
+def is_upside_down(env_id: str,
+                   observations: np.ndarray  # (n, S) raw
+                   ) -> np.ndarray:  # (n,) bool; False where falls end the episode
+    "Whether the runner lies on its back."
+    pitch = PITCH.get(str(family_of(env_id)))
+    return np.zeros(len(observations), bool) if pitch is None else np.cos(observations[:, pitch]) < 0

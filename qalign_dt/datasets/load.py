@@ -17,7 +17,7 @@ from .formats import read_npz, read_pickle
 from .mazes import maze_ids, maze_recipe, regenerate_maze
 from .minari_sets import read_minari
 from .official import d4rl_path, load_d4rl
-from .regenerate import protocol_versions, recipe, regenerate, regenerated_ids
+from .regenerate import is_published, protocol_versions, recipe, regenerate, regenerated_ids
 from .tasks import d4rl_name, d4rl_reference, d4rl_statistics, env_of, family_of
 from .tasks import normalized_score, short_name
 
@@ -161,4 +161,5 @@ def describe(trajectories: Trajectories) -> dict[str, Any]:  # plain values, rea
         out["notes"] = "; ".join(notes)
     if t.extras:
         out["extras"] = ", ".join(t.extras)
-    return out | {"content_hash": t.content_hash(), "info": t.info}
+    published = is_published(t.info, t.content_hash())
+    return out | {"content_hash": t.content_hash(), "published": published, "info": t.info}

@@ -88,7 +88,7 @@ class WaypointController:
         return np.clip(push, -1, 1)
 
 # %% ../../nbs/3_datasets/07_mazes.ipynb #cd3a2d3d
-MAZE_PROTOCOL = 1  # raise it when the same id and seed would give other data
+MAZE_PROTOCOL = 2  # raise it when the same id and seed would give other data
 
 
 def maze_ids() -> list[str]:  # "maze2d-umaze", ...

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch.nn import functional as F
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ..core import InputError, derive_seed, file_hash, read_json, suggest_names
@@ -24,8 +24,8 @@ from .envs import make_env
 from .tasks import package_data
 
 # %% auto #0
-__all__ = ['Act', 'POLICY_TENSORS', 'Level', 'policy_index', 'levels', 'BehaviourPolicy', 'uniform_policy', 'Episode',
-           'run_episodes', 'one_thread', 'measure']
+__all__ = ['Act', 'POLICY_TENSORS', 'WEIGHT_BITS', 'VALUE_BITS', 'Level', 'policy_index', 'levels', 'round_to_grid',
+           'BehaviourPolicy', 'uniform_policy', 'Episode', 'run_episodes', 'one_thread', 'measure']
 
 # %% ../../nbs/3_datasets/05_policies.ipynb #966984ce
 @dataclass(frozen=True)
@@ -63,12 +63,25 @@ Act = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # observations (B
 POLICY_TENSORS = [f"{layer}.{kind}" for layer in ("trunk.0", "trunk.2", "mean", "log_std")
                   for kind in ("weight", "bias")]
 
+# %% ../../nbs/3_datasets/05_policies.ipynb #45bf95a0
+WEIGHT_BITS, VALUE_BITS = 16, 14  # weights are multiples of 2^-16, all other numbers of 2^-14
+
+
+def round_to_grid(x: np.ndarray,
+                  bits: int = VALUE_BITS,
+                  limit: float = 128.0  # numbers are clipped to (-limit, limit)
+                  ) -> np.ndarray:  # float64, multiples of 2^-bits
+    "Round to a grid on which sums of products are exact."
+    step = 2.0**-bits
+    return np.rint(np.clip(x, step - limit, limit - step, dtype=np.float64) / step) * step
+
 # %% ../../nbs/3_datasets/05_policies.ipynb #e2790f10
 class BehaviourPolicy:
     "A stochastic policy a = tanh(u), u ~ Normal(mean, std), from a file."
 
     def __init__(self, weights: dict[str, torch.Tensor]):  # `POLICY_TENSORS`, weights (out, in)
         self.weights = {name: tensor.float() for name, tensor in weights.items()}
+        self.rounded = {name: round_to_grid(w.numpy(), WEIGHT_BITS, 8.0) for name, w in self.weights.items()}
 
     @classmethod
     def load(cls, level: Level,
@@ -95,19 +108,19 @@ class BehaviourPolicy:
             raise InputError(f"{path}: not a policy file, it lacks {', '.join(sorted(missing))}")
         return cls(weights)
 
-    def _linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+    def _linear(self, name: str, x: np.ndarray) -> np.ndarray:  # (B, in) on the grid to (B, out), exact
+        return x @ self.rounded[f"{name}.weight"].T + self.rounded[f"{name}.bias"]
 
-    @torch.inference_mode()
     def __call__(self, observations: np.ndarray,  # (B, S) float32, raw
                  rng: np.random.Generator  # where the noise comes from
                  ) -> np.ndarray:  # (B, A) float32 in [-1, 1]
-        h = torch.relu(self._linear("trunk.0", torch.from_numpy(observations)))  # (B, 256)
-        h = torch.relu(self._linear("trunk.2", h))  # (B, 256)
+        x = round_to_grid(observations)  # (B, S)
+        h = round_to_grid(np.maximum(0.0, self._linear("trunk.0", x)))  # (B, 256)
+        h = round_to_grid(np.maximum(0.0, self._linear("trunk.2", h)))  # (B, 256)
         mean = self._linear("mean", h)  # (B, A)
-        log_std = self._linear("log_std", h).clamp(-20, 2)  # (B, A)
-        noise = torch.from_numpy(rng.standard_normal(mean.shape, dtype=np.float32))  # (B, A)
-        return torch.tanh(mean + log_std.exp() * noise).numpy()
+        std = round_to_grid(np.exp(np.clip(self._linear("log_std", h), -20, 2)))  # (B, A)
+        noise = round_to_grid(rng.standard_normal(mean.shape, dtype=np.float32))  # (B, A)
+        return round_to_grid(np.tanh(mean + std * noise)).astype(np.float32)
 
 # %% ../../nbs/3_datasets/05_policies.ipynb #0c71928b
 def uniform_policy(act_dim: int  # A
@@ -167,11 +180,12 @@ def run_episodes(envs: Sequence[gym.Env],  # run side by side; each with a time 
 # %% ../../nbs/3_datasets/05_policies.ipynb #58b09d3d
 @contextmanager
 def one_thread() -> Iterator[None]:
-    "Run PyTorch on a single thread inside the block: rounding then does not depend on the number of cores."
+    "Run PyTorch and NumPy on a single thread inside the block: small networks are faster so."
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(threads)
 

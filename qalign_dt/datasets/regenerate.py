@@ -6,23 +6,24 @@
 from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from ..core import InputError, derive_seed, progress, suggest_names
+from ..core import InputError, derive_seed, progress, read_json, suggest_names
 from ..data import Trajectories
 from .envs import make_env
 from .policies import Act, BehaviourPolicy, Episode, Level, levels, one_thread
 from .policies import policy_index, run_episodes, uniform_policy
-from .tasks import FAMILIES, d4rl_statistics, family_of, normalized_score
+from .tasks import FAMILIES, d4rl_statistics, family_of, normalized_score, package_data
 
 # %% auto #0
 __all__ = ['MEDIUM_TOLERANCE', 'EXPERT_SCORE', 'KINDS', 'PROTOCOL', 'LANES', 'Part', 'replay_parts', 'medium_level', 'best_level',
            'recipes', 'regenerated_ids', 'recipe', 'join_episodes', 'check_returns', 'package_version',
-           'protocol_versions', 'regenerate']
+           'protocol_versions', 'regenerate', 'published_hashes', 'is_published']
 
 # %% ../../nbs/3_datasets/06_regenerate.ipynb #da4e24f1
 MEDIUM_TOLERANCE = 0.15  # of D4RL's mean return
@@ -160,7 +161,7 @@ def check_returns(trajectories: Trajectories  # a regenerated data set
                          "in: install the versions of constraints.txt")
 
 # %% ../../nbs/3_datasets/06_regenerate.ipynb #6416e446
-PROTOCOL = 1  # raise it when the same id and seed would give other data
+PROTOCOL = 2  # raise it when the same id and seed would give other data
 LANES = 10  # environments side by side; part of the protocol, because it orders the random draws
 
 
@@ -207,3 +208,17 @@ def regenerate(dataset_id: str,  # e.g. "halfcheetah-medium-replay", see `regene
     trajectories = join_episodes(episodes, n_transitions, info)
     check_returns(trajectories)
     return trajectories
+
+# %% ../../nbs/3_datasets/06_regenerate.ipynb #2cf2ad5b
+@lru_cache
+def published_hashes() -> dict[str, str]:  # "halfcheetah-medium-200000-s0": sha256 of the content
+    "The content hashes of the regenerated sets behind the published results."
+    return read_json(package_data("reference", "regenerated.json"))
+
+
+def is_published(info: dict[str, Any],  # of a data set
+                 content_hash: str) -> bool | None:  # None: not a regenerated set, or none with an entry
+    "Whether a regenerated set has the published bytes."
+    name = str(info.get("name")).removeprefix("regenerated/")
+    known = published_hashes().get(f"{name}-{info.get('n_transitions')}-s{info.get('seed')}")
+    return None if known is None else known == content_hash

@@ -19,10 +19,11 @@ from ..core import InputError, suggest_names
 from .tasks import d4rl_names, task_settings
 
 # %% auto #0
-__all__ = ['ROBOTICS', 'MAZES', 'MAZE2D_GOALS', 'ANTMAZE_GOALS', 'ANTMAZE_CELL', 'ADROIT_TASKS', 'KITCHEN_TASKS',
-           'KITCHEN_ELEMENTS', 'KITCHEN_NOISE', 'MAKERS', 'import_robotics', 'make_gymnasium_env', 'maze_walls',
-           'maze2d_reward', 'Maze2d', 'make_maze2d', 'AntMaze', 'make_antmaze', 'door_reward', 'hammer_reward',
-           'relocate_reward', 'Adroit', 'make_adroit', 'kitchen_layout', 'Kitchen', 'make_kitchen', 'make_robot']
+__all__ = ['ROBOTICS', 'MARGINS_ADD_UP', 'MAZES', 'MAZE2D_GOALS', 'ANTMAZE_GOALS', 'ANTMAZE_CELL', 'ADROIT_TASKS',
+           'KITCHEN_TASKS', 'KITCHEN_ELEMENTS', 'KITCHEN_NOISE', 'MAKERS', 'import_robotics', 'find_models',
+           'restore_contacts', 'make_gymnasium_env', 'maze_walls', 'maze2d_reward', 'Maze2d', 'make_maze2d', 'AntMaze',
+           'make_antmaze', 'door_reward', 'hammer_reward', 'relocate_reward', 'Adroit', 'make_adroit', 'kitchen_layout',
+           'Kitchen', 'make_kitchen', 'make_robot']
 
 # %% ../../nbs/3_datasets/02_robots.ipynb #53ab3f14
 ROBOTICS = ("PointMaze_", "AntMaze_", "Adroit", "FrankaKitchen", "Fetch", "Hand")  # ids of gymnasium-robotics
@@ -55,6 +56,26 @@ def _known_ids() -> list[str]:
     alive = [name for name, spec in gym.registry.items() if not str(spec.entry_point).startswith(stubs)]
     return alive + d4rl_names()
 
+# %% ../../nbs/3_datasets/02_robots.ipynb #6c12e62b
+MARGINS_ADD_UP = (3, 5)  # from this version of MuJoCo on
+
+
+def find_models(env: gym.Env) -> list[Any]:  # MuJoCo's
+    "The simulated bodies of an environment and of those inside it."
+    outer = env.unwrapped
+    inner = [getattr(outer, name, None) for name in ("ant_env", "point_env", "robot_env")]
+    models = {id(m): m for e in (outer, *inner) if e is not None
+              if hasattr(m := getattr(e.unwrapped, "model", None), "geom_margin")}
+    return list(models.values())
+
+
+def restore_contacts(env: gym.Env) -> None:
+    "Let contacts begin where they did in the MuJoCo of D4RL's data, see above."
+    for model in find_models(env):
+        import mujoco
+        if tuple(map(int, mujoco.__version__.split(".")[:2])) >= MARGINS_ADD_UP:
+            model.geom_margin[:] /= 2
+
 # %% ../../nbs/3_datasets/02_robots.ipynb #c11d0b07
 def make_gymnasium_env(env_id: str,  # Gymnasium id, e.g. "HalfCheetah-v4" or "PointMaze_UMaze-v3"
                        **options: Any  # passed to `gymnasium.make`, e.g. render_mode="rgb_array"
@@ -75,6 +96,7 @@ def make_gymnasium_env(env_id: str,  # Gymnasium id, e.g. "HalfCheetah-v4" or "P
         raise InputError(f"environment {env_id!r} is not installed; remedy: {remedy}") from e
     if xml := getattr(env.unwrapped, "tmp_xml_file_path", None):  # every maze leaves one behind
         Path(xml).unlink(missing_ok=True)
+    restore_contacts(env)
     return env
 
 # %% ../../nbs/3_datasets/02_robots.ipynb #8cdb6d7b

@@ -104,13 +104,13 @@ MAX_SETTINGS = 45
 
 
 def count_settings(config: type  # a dataclass
-                   ) -> int:  # its fields, those of nested dataclasses included, `official` left out
+                   ) -> int:  # with nested dataclasses; `official` and what the data fill in are left out
     "How many settings a run has."
     total = 0
     for field in dataclasses.fields(config):
         make = field.default_factory
         default = field.default if make is dataclasses.MISSING else make()
-        if field.name != "official":
+        if field.name != "official" and "filled in" not in field.metadata:
             total += count_settings(type(default)) if dataclasses.is_dataclass(default) else 1
     return total
 

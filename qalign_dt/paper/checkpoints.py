@@ -184,7 +184,8 @@ def read_config(state: Mapping[str, Tensor],  # official or kzl names
         n_heads=n_heads or (1 if "predict_return.weight" in state else 4),
         kernel_size=kernel,
         max_episode_steps=read_size(state, "embed_timestep.weight", 0, where),
-        mask_padding=backbone == "dt" if mask_padding is None else mask_padding)
+        mask_padding=backbone == "dt" if mask_padding is None else mask_padding,
+        target="rtg", time_embedding=True)
 
 # %% ../../nbs/4_paper/02_checkpoints.ipynb #21175757
 def clean_tensors(state: Mapping[str, Any], where: str) -> dict[str, Tensor]:

@@ -139,7 +139,7 @@ def train_config(spec: dict[str, Any]) -> TrainConfig:
                           tau=spec["tau"], clamp_target=(0.0, 1.0) if success else None)
     actor = ActorConfig(spec["state_dim"], spec["act_dim"], spec["backbone"], spec["context"], spec["hidden"],
                         spec["layers"], spec["heads"], dropout=0.0, max_episode_steps=spec["max_ep_len"],
-                        mask_padding=spec["backbone"] == "dt")
+                        mask_padding=spec["backbone"] == "dt", target="rtg", time_embedding=True)
     return TrainConfig("recording", steps=10**9, warmup=0, lr_warmup=0, batch_size=spec["batch"],
                        learning_rate=spec["actor_lr"], critic_learning_rate=spec["critic_lr"],
                        rtg_scale=spec["scale"], actor=actor, critic=critic, align=align_config(spec),

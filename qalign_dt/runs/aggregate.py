@@ -14,8 +14,9 @@ from .record import Record
 from .tables import format_row, format_seeds, name_sources, table_rows
 
 # %% auto #0
-__all__ = ['AGGREGATED', 'Matrices', 'MIN_RUNS', 'Statistic', 'CAPTION', 'UNEQUAL', 'run_matrices', 'averages', 'task_samples',
-           'bootstrap_interval', 'improvement_probability', 'format_interval', 'aggregate_rows', 'aggregate_table']
+__all__ = ['AGGREGATED', 'Matrices', 'MIN_RUNS', 'Statistic', 'CAPTION', 'UNEQUAL', 'PAIRED', 'BASELINES', 'run_matrices',
+           'averages', 'task_samples', 'bootstrap_interval', 'improvement_probability', 'format_interval',
+           'aggregate_rows', 'aggregate_table', 'resample_mean', 'paired_differences', 'paired_rows', 'paired_table']
 
 # %% ../../nbs/5_runs/03_aggregate.ipynb #138d3268
 AGGREGATED = {  # metric: heading, +1 if more is better, else -1, format
@@ -149,3 +150,64 @@ def aggregate_table(records: Iterable[Record],  # of any experiments
                   f"Over {tasks}. Data: {name_sources([source])}.", ""]
     unequal = any(" to " in row[2] for rows in blocks.values() for row in rows)
     return "\n".join([*lines, f"{CAPTION}{UNEQUAL if unequal else ''}Made by `qalign-dt report`."]) + "\n"
+
+# %% ../../nbs/5_runs/03_aggregate.ipynb #7648ca60
+PAIRED = {"rmse": "{:+,.0f}", "rmse_in": "{:+,.0f}", "pace_error": "{:+.2f}", "rmse_velocity": "{:+.2f}"}
+BASELINES = ("dt", "dt_published")
+
+
+def resample_mean(values: np.ndarray  # (n,)
+                  ) -> np.ndarray:  # (3,) mean and 95 % bounds; NaN: no interval
+    "A mean and its bootstrap interval."
+    return bootstrap_interval([values], lambda *tasks, axis: tasks[0].mean(axis))
+
+
+def paired_differences(records: Sequence[Record],  # of one experiment
+                       metric: str, baseline: str
+                       ) -> dict[tuple[str, str], pd.Series]:  # (method, data set): a difference a seed
+    "Each method's runs minus the baseline's of the same data set and seed."
+    values = {row: pd.Series({r["seed"]: r["metrics"][metric] for r in runs if metric in r["metrics"]})
+              for row, runs in table_rows(records).items()}
+    pairs: dict[tuple[str, str], pd.Series] = {}
+    for (dataset, method), runs in values.items():
+        if method != baseline and (dataset, baseline) in values:
+            difference = (runs - values[dataset, baseline]).dropna()
+            if len(difference):
+                pairs[method, dataset] = difference
+    return pairs
+
+# %% ../../nbs/5_runs/03_aggregate.ipynb #af138bf7
+def paired_rows(records: Sequence[Record], metric: str, baseline: str) -> list[list[str]]:
+    "Metric, method, data set, seeds, difference; for each method a last row over the data sets."
+    pairs = paired_differences(records, metric, baseline)
+    rows, style = [], PAIRED[metric]
+    for method in dict.fromkeys(method for method, _ in pairs):
+        shares = []
+        for (_, dataset), difference in ((key, d) for key, d in pairs.items() if key[0] == method):
+            shown = format_interval(resample_mean(difference.to_numpy(float)), style)
+            rows.append([metric, method, dataset, str(len(difference)), shown])
+            known = [r["metrics"][metric] for r in table_rows(records)[dataset, baseline]
+                     if r["seed"] in difference.index]
+            shares.append(float(difference.mean()) / float(np.mean(known)))
+        if len(shares) > 1:
+            shown = format_interval(resample_mean(np.array(shares)), "{:+.0%}")
+            rows.append([metric, method, f"over {len(shares)} data sets", "", shown])
+    return rows
+
+# %% ../../nbs/5_runs/03_aggregate.ipynb #2d877cd0
+def paired_table(records: Iterable[Record],  # of any experiments
+                 experiment: str,
+                 planned: Mapping[str, int] | None = None  # not used; as the other tables have it
+                 ) -> str:  # Markdown; "" if there is no pair
+    "Paired differences of an experiment's methods to Decision Transformers."
+    chosen = [r for r in records if r["experiment"] == experiment and "variant" not in r.get("extra", {})]
+    lines = []
+    for baseline in BASELINES:
+        rows = [row for metric in PAIRED for row in paired_rows(chosen, metric, baseline)]
+        if rows:
+            lines += [f"**Minus {baseline}** (negative: a smaller error)", "",
+                      "| metric | method | data set | seeds | difference |", "|---|---|---|--:|--:|",
+                      *map(format_row, rows), ""]
+    note = ("In brackets, nominal 95 % bootstrap intervals over seeds, and over data sets in the last rows, "
+            "where differences are shares of the baseline's error; with fewer than five they cover about 85 %. ")
+    return "\n".join([*lines, f"{note}Made by `qalign-dt report`."]) + "\n" if lines else ""

@@ -112,7 +112,7 @@ RECORD_SCHEMA: dict[str, Any] = {
     "title": "qalign_dt run record",
     "type": "object",
     "required": list(RECORD_KEYS),
-    "properties": _PARTS | {"extra": _OBJECT},
+    "properties": _PARTS | {"extra": _OBJECT, "data_published": {"type": ["boolean", "null"]}},
     "additionalProperties": False,
 }
 
@@ -154,7 +154,7 @@ def make_record(experiment: str,  # which experiment the run belongs to, e.g. "q
         record["metrics"] = {k: None if isinstance(v, float) and not math.isfinite(v) else v
                              for k, v in metrics.items()}
     check_record(record)
-    return {k: record[k] for k in (*RECORD_KEYS, "extra") if k in record}
+    return {k: record[k] for k in (*RECORD_KEYS, "data_published", "extra") if k in record}
 
 # %% ../../nbs/5_runs/01_record.ipynb #b75e836c
 def write_record(record: Record,  # see `make_record`

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
 from ..core import InputError, atomic_write
-from .aggregate import AGGREGATED, aggregate_table, bootstrap_interval, run_matrices
+from .aggregate import AGGREGATED, aggregate_table, bootstrap_interval, paired_table, run_matrices
 from .aggregate import task_samples
 from .record import Record, read_records
 from .tables import published_table, report_table, score_table, table_rows
@@ -82,6 +82,7 @@ def plot_panel(ax: Axes,
     if diagonal:
         ends = [part["x"].min(), part["x"].max()]
         ax.plot(ends, ends, "k:", lw=1, label="target")
+        ax.axhline(part["x"].drop_duplicates().mean(), color="0.6", ls="--", lw=1, label="best constant")
     ax.set_title(part["panel"].iloc[0], fontsize=9)
 
 # %% ../../nbs/5_runs/04_report.ipynb #83f2f86d
@@ -150,7 +151,8 @@ def report_texts(folder: Path,
                  ) -> dict[Path, str]:
     "The content of every text file of a report."
     files = {folder/"scores.csv": score_table(records).to_csv(index=False, lineterminator="\n")}
-    tables = {"": report_table, "-aggregate": aggregate_table, "-published": published_table}
+    tables = {"": report_table, "-aggregate": aggregate_table, "-paired": paired_table,
+              "-published": published_table}
     for name in sorted({r["experiment"] for r in records}):
         for kind, make in tables.items():
             files[folder/"tables"/f"{name}{kind}.md"] = make(records, name, planned)

@@ -17,10 +17,10 @@ from ..datasets.tasks import package_data, short_name
 from .record import Record
 
 # %% auto #0
-__all__ = ['COLUMNS', 'SOURCES', 'RANGES', 'PUBLISHED_IN', 'dataset_label', 'score_table', 'flatten_settings',
+__all__ = ['COLUMNS', 'REFERENCES', 'SOURCES', 'RANGES', 'PUBLISHED_IN', 'dataset_label', 'score_table', 'flatten_settings',
            'describe_differences', 'method_label', 'table_rows', 'mean_metric', 'format_cell', 'format_seeds',
-           'format_row', 'name_sources', 'write_caption', 'report_table', 'read_published', 'format_tasks',
-           'measured_rows', 'compare_metric', 'published_table']
+           'format_row', 'name_sources', 'write_caption', 'reference_rows', 'report_table', 'read_published',
+           'format_tasks', 'measured_rows', 'compare_metric', 'published_table']
 
 # %% ../../nbs/5_runs/02_tables.ipynb #2d021e85
 def dataset_label(record: Record  # see `make_record`
@@ -103,9 +103,12 @@ def mean_metric(records: Sequence[Record],  # of one experiment
 # %% ../../nbs/5_runs/02_tables.ipynb #a20484b4
 COLUMNS = {  # metric: heading, format
     "spearman": ("Spearman", "{:.3f}"),
-    "rmse": ("RMSE", "{:,.0f}"),
-    "mae": ("MAE", "{:,.0f}"),
     "slope": ("slope", "{:.2f}"),
+    "rmse": ("RMSE", "{:,.0f}"),
+    "rmse_isotonic": ("RMSE around the best rising curve", "{:,.0f}"),
+    "error_of_means": ("error of means / range", "{:.3f}"),
+    "mae": ("MAE", "{:,.0f}"),
+    "pace_error": ("pace error, reward a step", "{:.2f}"),
     "order_violations": ("order violations", "{:.3g}"),
     "return_at_highest": ("return at the highest target", "{:,.0f}"),
     "score": ("score", "{:.1f}"),
@@ -122,7 +125,9 @@ COLUMNS = {  # metric: heading, format
     "response_time": ("response, s", "{:.3g}"),
     "responded": ("steps answered", "{:.2f}"),
     "alive": ("upright", "{:.2f}"),
+    "upside_down": ("upside down", "{:.2f}"),
 }
+REFERENCES = {"best constant policy": "rmse_best_constant", "no policy can avoid": "rmse_unavoidable"}
 
 # %% ../../nbs/5_runs/02_tables.ipynb #6b8ef690
 def format_cell(values: Iterable[float | None],  # one for each seed
@@ -154,9 +159,10 @@ SOURCES = {
                    "it is not D4RL's data",
     "d4rl": "`d4rl` is D4RL's own file",
 }
-RANGES = ("In-distribution targets lie between the 5th and the 95th percentile of the data's returns, "
-          "extrapolation targets above the data's best; columns without either word cover all targets, "
-          "from the data's worst return to 1.3 times its best. ")
+RANGES = ("Columns without a range cover targets from the data's worst return, or 0, to its best; "
+          "in-distribution targets lie between the 5th and the 95th percentile of the data's returns, "
+          "extrapolation targets above the best, up to 1.3 times. Two rows hold no policy of ours: the error "
+          "of the best constant return, and the error of a policy that delivers every target up to the best. ")
 
 
 def name_sources(sources: Iterable[str]) -> str:  # "`d4rl` is ...; `minari`"
@@ -176,6 +182,22 @@ def write_caption(records: Sequence[Record],  # of one experiment
             f"{smoke if any(r['smoke'] for r in records) else ''} "
             f"Made by `qalign-dt report` from {len(records)} records.")
 
+# %% ../../nbs/5_runs/02_tables.ipynb #36f87f71
+def reference_rows(dataset: str,
+                   runs: Sequence[Record],  # of one data set
+                   columns: Sequence[str]  # metrics in the table
+                   ) -> list[str]:  # Markdown
+    "Rows of the errors that no policy of ours made, see `REFERENCES`."
+    lines = []
+    for label, name in REFERENCES.items():
+        cells = []
+        for k in columns:
+            key = k.replace("rmse", name) if k in ("rmse", "rmse_in", "rmse_beyond") else ""
+            cells.append(format_cell([r["metrics"].get(key) for r in runs[:1]], COLUMNS[k][1]))
+        if set(cells) != {"–"}:
+            lines.append(format_row([dataset, f"*{label}*", "", *cells]))
+    return lines
+
 # %% ../../nbs/5_runs/02_tables.ipynb #9ba8ff1d
 def report_table(records: Iterable[Record],  # of any experiments
                  experiment: str,
@@ -190,10 +212,14 @@ def report_table(records: Iterable[Record],  # of any experiments
         columns = [k for k in columns if k != "mae"]
     lines = [format_row(["data set", "method", "seeds", *(COLUMNS[k][0] for k in columns)]),
              "|---|---|" + "--:|"*(len(columns) + 1)]
-    for (dataset, method), runs in table_rows(chosen).items():
+    rows = table_rows(chosen)
+    for (dataset, method), runs in rows.items():
         seeds = format_seeds([len(runs)], (planned or {}).get(experiment, 0))
         cells = [format_cell([r["metrics"].get(k) for r in runs], COLUMNS[k][1]) for k in columns]
         lines.append(format_row([dataset, method, seeds, *cells]))
+    for dataset in dict.fromkeys(dataset for dataset, _ in rows):
+        runs = [r for (of, _), runs in rows.items() if of == dataset for r in runs]
+        lines += reference_rows(dataset, runs, columns)
     return "\n".join([*lines, "", write_caption(chosen, columns)]) + "\n"
 
 # %% ../../nbs/5_runs/02_tables.ipynb #d57ab3fa
