@@ -15,7 +15,7 @@ from torch import Tensor
 from .core import InputError, suggest_names
 from .critic import CriticConfig, TwinQ, clamp_values, plain_q
 from .data import Batch, Trajectories
-from .model import Actor, plain_actor
+from .model import Actor, plain_actor, target_rate
 
 # %% auto #0
 __all__ = ['CHOICES', 'AlignConfig', 'RtgScales', 'measure_scales', 'plain_actor_loss', 'plain_critic_loss', 'supervised_loss',
@@ -72,16 +72,16 @@ class RtgScales:
 def measure_scales(t: Trajectories,
                    rtg_scale: float,  # returns are divided by it
                    noise_share: float = 1.0,  # size of the perturbation, a share of the span of returns
-                   shrinks: bool = True  # towards the episode's end
+                   horizon: int = 0  # steps over which perturbations shrink to nothing; 0: they do not
                    ) -> RtgScales:
     "The sizes of the order loss, from the data's returns."
     low = min(0.0, float(t.returns.min())) / rtg_scale
     high = float(t.returns.max()) / rtg_scale
-    longest = int(t.lengths.max())
     span = max(high - low, 1e-3)
-    per_step = span * rtg_scale / float(longest)  # reward a step between the best episode and the worst
-    return RtgScales(rtg_low=low - 0.2 * span, rtg_high=high + 0.3 * span, rtg_noise=noise_share * span,
-                     min_noise=0.04 * span, temperature=0.2 * per_step, horizon=longest if shrinks else 0)
+    per_step = span * rtg_scale / float(t.lengths.max())  # reward a step between the best episode and the worst
+    below, above = (0.0, 0.0) if horizon else (0.2 * span, 0.3 * span)  # how far beyond the data
+    return RtgScales(rtg_low=low - below, rtg_high=high + above, rtg_noise=noise_share * span,
+                     min_noise=0.04 * span, temperature=0.2 * per_step, horizon=horizon)
 
 # %% ../nbs/1_method/05_align.ipynb #ecd6e2f9
 def plain_actor_loss(learner: Any,  # holds actor, critic, warmup_policy, scales, and the settings c
@@ -98,7 +98,8 @@ def plain_actor_loss(learner: Any,  # holds actor, critic, warmup_policy, scales
     moved, _ = plain_actor(learner.actor, shifted, *window, dropout=drop)  # (B, K, A)
     q = plain_q(learner.critic, batch.states, actions).detach()  # (M, B, K)
     q_moved = plain_q(learner.critic, batch.states, moved)  # (M, B, K)
-    gap = (shifted - rtg)[..., 0].sign() * (q_moved - q)  # (M, B, K) positive: in order
+    delta = compared_shift(learner.actor, rtg, shifted, batch.timesteps, c)  # (B, K, 1)
+    gap = delta[..., 0].sign() * (q_moved - q)  # (M, B, K) positive: in order
     each = penalise(-gap, c.order, scales.temperature).amin(0)  # (B, K)
     order = (each * batch.mask).sum() / batch.mask.sum()
     warmup = partial(plain_actor, learner.warmup_policy) if learner.warmup_policy else None
@@ -140,12 +141,13 @@ def perturb(rtg: Tensor,  # (B, K, 1) scaled, newest step last
             ) -> Tensor:  # (B, K, 1) differs by at least remaining * min_noise
     "Shift each window's return-to-go, or each step's, by a random amount."
     noise = {"lower": -noise.abs(), "raise": noise.abs(), "both": noise}[c.direction]
-    now = rtg[:, -1:] if c.perturb == "sequence" else rtg  # (B, 1 or K, 1)
-    size = remaining * (noise * scales.rtg_noise).abs().clamp(min=scales.min_noise)
-    least = remaining * scales.min_noise
+    now = (rtg[:, -1:] if c.perturb == "sequence" else rtg) / remaining  # (B, 1 or K, 1) for a whole episode
+    seen = now.clamp(scales.rtg_low, scales.rtg_high) if scales.horizon else now  # as the rate is clipped
+    size = (noise * scales.rtg_noise).abs().clamp(min=scales.min_noise)
     sign = torch.where(noise < 0, -1.0, 1.0)
-    room = torch.where(noise < 0, now - scales.rtg_low, scales.rtg_high - now)
-    return rtg + torch.where(room < least, -sign * least, sign * torch.minimum(size, room))
+    room = torch.where(noise < 0, seen - scales.rtg_low, scales.rtg_high - seen)
+    step = torch.where(room < scales.min_noise, -sign * scales.min_noise, sign * torch.minimum(size, room))
+    return rtg + remaining * step + remaining * (seen - now)
 
 # %% ../nbs/1_method/05_align.ipynb #f13e6148
 def remaining_fraction(timesteps: Tensor,  # (B, K) int64
@@ -241,18 +243,24 @@ def actor_loss(actor: Actor,
     with torch.no_grad():
         q_base = critic(batch.states, actions)  # (M, B, K)
     q_moved = critic(batch.states, moved, learn=False)  # (M, B, K)
-    order, more = order_loss(q_base, q_moved, compared_shift(rtg, shifted, c), batch.mask, c, scales)
+    delta = compared_shift(actor, rtg, shifted, batch.timesteps, c)  # (B, K, 1)
+    order, more = order_loss(q_base, q_moved, delta, batch.mask, c, scales)
     bc = bc_loss(moved, batch, shifted, warmup_policy)
     more |= {"order_loss": order.detach(), "bc_loss": bc.detach()}
     return loss + c.eta2 * order / critic.unit + c.bc_weight * bc, info | more
 
 # %% ../nbs/1_method/05_align.ipynb #abf9c7a1
-def compared_shift(rtg: Tensor,  # (B, K, 1)
+def compared_shift(actor: Actor,
+                   rtg: Tensor,  # (B, K, 1)
                    shifted: Tensor,  # (B, K, 1) perturbed
+                   timesteps: Tensor,  # (B, K)
                    c: AlignConfig
                    ) -> Tensor:  # (B, K, 1) the perturbation; 0 where the pair is not compared
-    "The perturbation of each step; with `success_only`, of pairs that differ in success."
+    "The perturbation that the network sees; with `success_only`, of pairs that differ in success."
     delta = shifted - rtg
+    if actor.config.target == "rate":
+        before, after = (target_rate(x, timesteps, actor.config) for x in (rtg, shifted))
+        delta = after - before
     return torch.where((rtg > 1e-3) ^ (shifted > 1e-3), delta, 0.0) if c.success_only else delta
 
 # %% ../nbs/1_method/05_align.ipynb #d5c080e5

@@ -11,7 +11,7 @@ from .align import AlignConfig, RtgScales
 from .core import InputError, make_run_id, suggest_names
 from .critic import CriticConfig
 from .datasets.tasks import TaskSettings, short_name, task_settings
-from .model import ActorConfig
+from .model import RAW_TARGET, ActorConfig
 
 # %% auto #0
 __all__ = ['SUPERVISED', 'PUBLISHED_DT', 'METHODS', 'SCALES', 'OfficialScales', 'OfficialRules', 'TrainConfig', 'change',
@@ -108,9 +108,9 @@ def change(c: TrainConfig,
 
 # %% ../nbs/1_method/06_config.ipynb #61d37e41
 SUPERVISED = dict(eta2=0.0, bc_weight=0.0)
-PUBLISHED_DT = dict(backbone="dt", target="rtg", time_embedding=True, context_length=20)
+PUBLISHED_DT = RAW_TARGET | dict(backbone="dt", context_length=20)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes, see `change`
-    "qalign": {"align": dict(direction="both", eta2=5.0, bc_weight=4.0, bc_target="data"),
+    "qalign": {"align": dict(direction="both", eta2=5.0, bc_weight=4.0),
                "critic": dict(monte_carlo=1.0)},
     "qt": {"align": dict(guide="value", eta2=1.0, bc_weight=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": SUPERVISED},
@@ -142,8 +142,7 @@ def use_official_rules(c: TrainConfig,
                           divide_by_mean_q=task.divide_by_mean_q)
     return change(c, {
         "run": dict(official=rules, warmup=0, lr_warmup=0, return_balance=0.0),
-        "actor": dict(mask_padding=c.actor.backbone == "dt", target="rtg", time_embedding=True,
-                      max_episode_steps=1000),
+        "actor": RAW_TARGET | dict(mask_padding=c.actor.backbone == "dt", max_episode_steps=1000),
         "critic": dict(monte_carlo=0.0),
         "align": dict(order="relu", bc_weight=0.0, direction="raise" if task.positive_noise else "both",
                       eta2=5.0 if c.method == "qalign" else c.align.eta2)})

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .core import InputError, suggest_names
 
 # %% auto #0
-__all__ = ['BACKBONES', 'TARGETS', 'FROM_DATA', 'READ', 'BlockFactors', 'ActorConfig', 'target_rate', 'causal_mask',
+__all__ = ['BACKBONES', 'TARGETS', 'RAW_TARGET', 'FROM_DATA', 'READ', 'BlockFactors', 'ActorConfig', 'target_rate', 'causal_mask',
            'padding_masks', 'plain_projection', 'plain_attention', 'plain_actor', 'pick', 'dropout_shapes',
            'dropout_factors', 'split_factors', 'apply_dropout', 'fold_kernel', 'ConvAttention', 'attend',
            'DepthwiseMix', 'Block', 'Actor']
@@ -24,6 +24,7 @@ __all__ = ['BACKBONES', 'TARGETS', 'FROM_DATA', 'READ', 'BlockFactors', 'ActorCo
 # %% ../nbs/1_method/03_model.ipynb #c80f50e0
 BACKBONES = ("qtc", "qtc_res", "qtc_aba", "dc", "dt")
 TARGETS = ("rate", "rtg")
+RAW_TARGET: dict[str, Any] = {"target": "rtg", "time_embedding": True}  # as published, and in official code
 FROM_DATA = {"filled in": "from the data"}  # no setting of a user's
 
 

@@ -17,11 +17,11 @@ from safetensors.torch import load_file, save_file
 
 from .core import InputError, atomic_write, file_hash, read_json, write_json
 from .data import Normaliser
-from .model import Actor, ActorConfig
+from .model import RAW_TARGET, Actor, ActorConfig
 
 # %% auto #0
-__all__ = ['FILE_KEYS', 'POLICY_VERSION', 'AS_IN_VERSION_1', 'OutOfReach', 'Calibration', 'History', 'policy_folder',
-           'check_policy_files', 'read_policy_files', 'Policy']
+__all__ = ['FILE_KEYS', 'POLICY_VERSION', 'OutOfReach', 'Calibration', 'History', 'policy_folder', 'check_policy_files',
+           'read_policy_files', 'Policy']
 
 # %% ../nbs/2_use/01_policy.ipynb #fef599ac
 class OutOfReach(UserWarning):
@@ -158,8 +158,7 @@ def policy_folder(name: str | Path  # a folder, or a hub id "owner/name"
                          f"({type(e).__name__}: {' '.join(str(e).split())[:120]})") from e
 
 # %% ../nbs/2_use/01_policy.ipynb #9bf5ca85
-POLICY_VERSION = 2  # 1 had no `target` and no `time_embedding`
-AS_IN_VERSION_1 = {"target": "rtg", "time_embedding": True}
+POLICY_VERSION = 2  # 1 had no `target` and no `time_embedding`, see `RAW_TARGET`
 
 
 def check_policy_files(folder: Path,
@@ -185,7 +184,7 @@ def read_policy_files(folder: Path
         check_policy_files(folder, about)
         tensors = load_file(folder/"policy.safetensors")
         normaliser = Normaliser(*(tensors.pop(f"normaliser.{name}").numpy() for name in ("mean", "std")))
-        actor = Actor(ActorConfig(**AS_IN_VERSION_1 | about["actor"]))
+        actor = Actor(ActorConfig(**RAW_TARGET | about["actor"]))
         actor.load_state_dict({name.removeprefix("actor."): tensor for name, tensor in tensors.items()})
         known = about.get("calibration")
         return {"actor": actor, "normaliser": normaliser, "info": about["info"],

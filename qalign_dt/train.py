@@ -58,7 +58,8 @@ class Batches:
     def make_scales(self, t: Trajectories) -> RtgScales:
         c = self.c
         ordered = c.align.guided and c.align.guide == "order" and not c.align.success_only
-        return measure_scales(t, c.rtg_scale, c.noise_share, c.noise_shrinks and ordered)
+        horizon = c.actor.max_episode_steps if c.noise_shrinks and ordered else 0
+        return measure_scales(t, c.rtg_scale, c.noise_share, horizon)
 
     def draw(self) -> tuple[Batch, Tensor, Tensor | None]:
         "A batch; noise (B, 1 or K, 1), standard normal; dropout's factors (passes, n)."

@@ -1,4 +1,4 @@
-"""A regenerated set has the same bytes whatever kernels the libraries choose, and the recorded steps of others are repeated.
+"""A regenerated set has the same bytes whatever kernels the libraries choose; others' recorded steps are repeated.
 
 Each setting makes a library use other machine code, as another processor would.
 """
@@ -22,7 +22,8 @@ SETTINGS = [
 ]
 CODE = """
 from qalign_dt.datasets.regenerate import regenerate
-print([regenerate(f"{family}-medium", 400).content_hash() for family in ("halfcheetah", "hopper", "walker2d")])
+for name in ("halfcheetah-medium", "hopper-medium", "walker2d-medium"):
+    print(regenerate(name, 400).content_hash())
 """
 RECORDED = Path(os.environ.get("QALIGN_DT_RECORDED", Path(__file__).parents[2] / "shared" / "replay"))
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..core import InputError, atomic_write
 from ..critic import CriticConfig, TwinQ
-from ..model import BACKBONES, Actor, ActorConfig
+from ..model import BACKBONES, RAW_TARGET, Actor, ActorConfig
 
 # %% auto #0
 __all__ = ['OUTER', 'NORMS', 'MLP', 'QTC', 'DC', 'GPT2', 'INNER', 'MASKS', 'UNREAD', 'FIRST', 'MASK_TOKENS', 'numpy_globals',
@@ -185,7 +185,7 @@ def read_config(state: Mapping[str, Tensor],  # official or kzl names
         kernel_size=kernel,
         max_episode_steps=read_size(state, "embed_timestep.weight", 0, where),
         mask_padding=backbone == "dt" if mask_padding is None else mask_padding,
-        target="rtg", time_embedding=True)
+        **RAW_TARGET)
 
 # %% ../../nbs/4_paper/02_checkpoints.ipynb #21175757
 def clean_tensors(state: Mapping[str, Any], where: str) -> dict[str, Tensor]:
@@ -279,6 +279,10 @@ def actor_to_official(actor: Actor,
                       ) -> dict[str, Tensor]:  # on the CPU
     "The actor's tensors under their official names."
     c = actor.config
+    if c.target != "rtg" or not c.time_embedding:
+        raise InputError(f"the actor reads target {c.target!r} with time_embedding {c.time_embedding}; the "
+                         "official layout has return-to-go and time steps only: train with official=True, or "
+                         "with both set by `RAW_TARGET`")
     own = {k: v.detach().cpu() for k, v in actor.state_dict().items()}
     out = {}
     for ours, parts in official_names(c).items():

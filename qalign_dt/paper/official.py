@@ -105,7 +105,7 @@ def official_actor_loss(actor: Actor, critic: TwinQ | None, batch: Batch,
     with torch.no_grad():
         q_base = critic(batch.states, actions)  # (M, B, K)
     q_moved = critic(batch.states, moved, learn=False)  # (M, B, K)
-    delta = compared_shift(rtg, shifted, c)
+    delta = compared_shift(actor, rtg, shifted, batch.timesteps, c)
     margin = rules.margin * levels.bootstrapped
     order, more = official_order_loss(q_base, q_moved, delta, batch.mask, rules, margin)
     more |= {"order_loss": order.detach(), "bc_loss": bc_loss(moved, batch, shifted).detach()}

@@ -23,7 +23,7 @@ from ..core import InputError, suggest_names
 from ..critic import CriticConfig, TwinQ, clamp_values
 from ..data import Batch
 from ..datasets.policies import one_thread
-from ..model import Actor, ActorConfig
+from ..model import RAW_TARGET, Actor, ActorConfig
 from .checkpoints import actor_from_official, actor_to_official, critic_from_official
 from .checkpoints import critic_to_official
 from .official import SHAPES, OfficialLearner, OfficialTuner, official_next_actions
@@ -139,7 +139,7 @@ def train_config(spec: dict[str, Any]) -> TrainConfig:
                           tau=spec["tau"], clamp_target=(0.0, 1.0) if success else None)
     actor = ActorConfig(spec["state_dim"], spec["act_dim"], spec["backbone"], spec["context"], spec["hidden"],
                         spec["layers"], spec["heads"], dropout=0.0, max_episode_steps=spec["max_ep_len"],
-                        mask_padding=spec["backbone"] == "dt", target="rtg", time_embedding=True)
+                        mask_padding=spec["backbone"] == "dt", **RAW_TARGET)
     return TrainConfig("recording", steps=10**9, warmup=0, lr_warmup=0, batch_size=spec["batch"],
                        learning_rate=spec["actor_lr"], critic_learning_rate=spec["critic_lr"],
                        rtg_scale=spec["scale"], actor=actor, critic=critic, align=align_config(spec),
