@@ -88,8 +88,11 @@ class AlignmentCurve:
         except InputError:
             reference = None
         metrics = curve_metrics(self.data["target"].to_numpy(), self.data["return"].to_numpy(), reference)
-        pace_error = float(np.sqrt(np.mean(self.data["pace_error"] ** 2)))
-        return metrics | {"pace_error": pace_error, "upside_down": float(self.data["upside_down"].mean())}
+        if "pace_error" in self.data:
+            metrics["pace_error"] = float(np.sqrt(np.mean(self.data["pace_error"] ** 2)))
+        if "upside_down" in self.data:
+            metrics["upside_down"] = float(self.data["upside_down"].mean())
+        return metrics
 
     def summary(self) -> pd.DataFrame:  # target, mean, low, high (95 % bootstrap interval of the mean)
         "Each target's mean return and its interval."

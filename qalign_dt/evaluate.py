@@ -41,8 +41,9 @@ def evaluation_seeds(seed: int,  # the evaluation seed
                      episodes: int  # how many
                      ) -> list[int]:  # one environment seed per episode, the same for every target
     "The environment seeds of an evaluation."
-    if episodes < 1:
-        raise InputError(f"episodes {episodes}: need at least 1 for each target")
+    if episodes < 1 or seed < 0:
+        raise InputError(f"episodes {episodes}, seed {seed}: need at least 1 episode for each target, "
+                         "and a seed of 0 or more")
     return [derive_seed(seed, f"evaluation/{i}") for i in range(episodes)]
 
 # %% ../nbs/2_use/02_evaluate.ipynb #7fa63170

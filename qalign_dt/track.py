@@ -281,7 +281,7 @@ def track_reward(policy: Policy | Agent, env_id: str,
 def data_top_speed(policy: Policy | Agent, setting: Setting) -> float:  # m/s
     "The mean velocity of the best episode in a policy's data, control cost left out."
     best = policy.info.get("data_return_max")
-    top = np.nan if best is None else best / setting.limit - upright_reward(setting.env_id)
+    top = np.nan if best is None else best / setting.limit - setting.alive
     if not top > 0:
         raise InputError(f"{setting.env_id}: what velocities the policy's data hold is not known "
                          f"(data_return_max {best}); give the profiles")
@@ -293,7 +293,7 @@ def default_profiles(policy: Policy | Agent,
                      seconds: float | None = None  # None: a whole episode
                      ) -> list[Profile]:  # four constants, steps up and down, a ramp, a sine
     "Profiles within the velocities of the policy's data."
-    setting = read_setting(env_id, policy, "velocity")
+    setting = read_setting(env_id, policy, "velocity", upright_reward(env_id))
     top = data_top_speed(policy, setting)
     long = seconds or setting.limit * setting.dt
     low, *levels = (round(fraction * top, 2) for fraction in (0.1, 0.2, 0.4, 0.6, 0.8))

@@ -1,4 +1,4 @@
-"""A regenerated set has the same bytes whatever kernels the libraries choose; others' recorded steps are repeated.
+"""A regenerated set has the same bytes whatever kernels the libraries choose; recorded steps are repeated.
 
 Each setting makes a library use other machine code, as another processor would.
 """

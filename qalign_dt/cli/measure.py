@@ -6,6 +6,7 @@
 from __future__ import annotations
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from ..data import Trajectories
 from ..datasets.load import load_dataset
 from ..diagnose import check_pair, diagnose, plot_diagnosis
 from ..policy import Policy
-from ..profiles import PROFILES, Profile
-from ..track import default_profiles, track_velocity
+from ..profiles import DEFAULT_RULE, PI_RULE, PROFILES, Profile
+from ..track import default_profiles, measure_speed_map, track_velocity
 
 # %% auto #0
 __all__ = ['load_training_data', 'measure_calibration', 'try_calibration', 'do_calibrate', 'add_data_options', 'add_calibrate',
@@ -157,7 +158,10 @@ def do_track(args: argparse.Namespace) -> Answer:
     policy, env_id = load_policy(args)
     plans = plan_profiles(policy, env_id, args)
     settle = min(2.0, plans[0].seconds / 4)
-    tracked = track_velocity(policy, env_id, plans, args.episodes, args.seed, settle=settle)
+    rule = DEFAULT_RULE
+    if args.feedback:
+        rule = replace(PI_RULE, speed_map=measure_speed_map(policy, env_id, seed=args.seed + 1))
+    tracked = track_velocity(policy, env_id, plans, args.episodes, args.seed, rule, settle=settle)
     if files:
         save_tracking(tracked, files)
     answer = identify(policy, env_id, args) | {
@@ -181,6 +185,8 @@ def add_track(commands: Any) -> None:
     add("--period", type=float, default=20.0, metavar="X", help="of the sine, seconds (default: %(default)s)")
     add("--episodes", type=int, default=5, metavar="N", help="of each profile (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the evaluation (default: %(default)s)")
+    add("--feedback", action="store_true",
+        help="correct the speed: measure which command gives which, with the next seed, and a PI controller")
     add_env(part)
     add_workers(part)
     add("--out", metavar="DIR", help="also write tracking.csv and tracking.png there")
