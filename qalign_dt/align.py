@@ -24,7 +24,7 @@ __all__ = ['CHOICES', 'AlignConfig', 'RtgScales', 'measure_scales', 'plain_actor
 
 # %% ../nbs/1_method/05_align.ipynb #75177ac7
 CHOICES = {"guide": ("order", "value"), "order": ("softplus", "relu"), "perturb": ("sequence", "step"),
-           "direction": ("lower", "raise", "both"), "bc_target": ("warmup", "data")}
+           "direction": ("lower", "raise", "both"), "bc_target": ("warmup", "data", "both")}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class AlignConfig:
     perturb: str = "sequence"  # one perturbation for a window, or one for each "step"
     success_only: bool = False  # compare only pairs that differ in success, RTG > 0.001 (AntMaze)
     bc_weight: float = 0.0  # weight of the behaviour-cloning regulariser, which holds raised target returns
-    bc_target: str = "warmup"  # its goal: the "warmup" policy's actions, or the "data"'s near their best
+    bc_target: str = "both"  # its goal: the "warmup" policy's actions, the "data"'s near their best, or "both"
     target_rtg: float = 10.0  # the critic judges the policy at a target raised by this much (dRTG), scaled
 
     @property
@@ -103,7 +103,7 @@ def plain_actor_loss(learner: Any,  # holds actor, critic, warmup_policy, scales
     each = penalise(-gap, c.order, scales.temperature).amin(0)  # (B, K)
     order = (each * batch.mask).sum() / batch.mask.sum()
     warmup = partial(plain_actor, learner.warmup_policy) if learner.warmup_policy else None
-    bc = bc_loss(moved, batch, shifted, cast("Actor | None", warmup))
+    bc = bc_loss(moved, batch, shifted, cast("Actor | None", warmup), c.bc_target == "both")
     return supervised + c.eta2 * order / learner.critic.unit + c.bc_weight * bc
 
 # %% ../nbs/1_method/05_align.ipynb #76cdb1fa
@@ -206,7 +206,8 @@ def value_loss(q: Tensor,  # (2, B, K) values of the actions
 def bc_loss(moved: Tensor,  # (B, K, A) actions under the perturbed return-to-go
             batch: Batch,
             shifted: Tensor,  # (B, K, 1) the perturbed return-to-go
-            warmup_policy: Actor | None = None  # None: the data's actions are the goal
+            warmup_policy: Actor | None = None,  # None: the data's actions near their best are the goal
+            data_first: bool = False  # near the data's best its actions, elsewhere the warm-up policy's
             ) -> Tensor:
     "Squared distance to the goal where the target return was raised; averaged over all real steps."
     raised = batch.mask * (shifted > batch.rtg[:, :-1])[..., 0]  # (B, K)
@@ -217,6 +218,8 @@ def bc_loss(moved: Tensor,  # (B, K, A) actions under the perturbed return-to-go
         with torch.no_grad():
             goal, _ = warmup_policy(shifted, batch.states, batch.actions, batch.timesteps, batch.padding,
                                     "actions")  # (B, K, A)
+        if data_first:
+            goal = torch.where(batch.near_best[..., None] > 0, batch.actions, goal)  # (B, K, A)
     return ((moved - goal).square().mean(-1) * raised).sum() / batch.mask.sum()
 
 # %% ../nbs/1_method/05_align.ipynb #dcdb655e
@@ -245,7 +248,7 @@ def actor_loss(actor: Actor,
     q_moved = critic(batch.states, moved, learn=False)  # (M, B, K)
     delta = compared_shift(actor, rtg, shifted, batch.timesteps, c)  # (B, K, 1)
     order, more = order_loss(q_base, q_moved, delta, batch.mask, c, scales)
-    bc = bc_loss(moved, batch, shifted, warmup_policy)
+    bc = bc_loss(moved, batch, shifted, warmup_policy, c.bc_target == "both")
     more |= {"order_loss": order.detach(), "bc_loss": bc.detach()}
     return loss + c.eta2 * order / critic.unit + c.bc_weight * bc, info | more
 

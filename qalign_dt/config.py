@@ -88,7 +88,7 @@ class TrainConfig:
 
     @property
     def keeps_warmup_policy(self) -> bool:  # whether the actor at the end of the warm-up is kept
-        return self.align.bc_weight > 0 and self.align.bc_target == "warmup"
+        return self.align.bc_weight > 0 and self.align.bc_target != "data"
 
     @property
     def checkpoint_every(self) -> int:  # steps of either phase

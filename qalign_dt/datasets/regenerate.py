@@ -175,7 +175,7 @@ def package_version(name: str  # of a distribution, e.g. "gymnasium-robotics"
 
 
 def protocol_versions() -> dict[str, Any]:
-    "What the bytes of a regenerated data set depend on besides id, size, seed and processor."
+    "What the bytes of a regenerated data set depend on besides id, size and seed."
     packages = ("gymnasium", "mujoco", "numpy", "torch")
     return {"protocol": PROTOCOL} | {name: package_version(name) for name in packages}
 
