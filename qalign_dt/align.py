@@ -37,7 +37,7 @@ class AlignConfig:
     perturb: str = "sequence"  # one perturbation for a window, or one for each "step"
     success_only: bool = False  # compare only pairs that differ in success, RTG > 0.001 (AntMaze)
     bc_weight: float = 0.0  # weight of the behaviour-cloning regulariser, which holds raised target returns
-    bc_target: str = "both"  # its goal: the "warmup" policy's actions, the "data"'s near their best, or "both"
+    bc_target: str = "warmup"  # its goal: the "warmup" policy's actions, the "data"'s near their best, or "both"
     target_rtg: float = 10.0  # the critic judges the policy at a target raised by this much (dRTG), scaled
 
     @property

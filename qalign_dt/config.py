@@ -110,7 +110,7 @@ def change(c: TrainConfig,
 SUPERVISED = dict(eta2=0.0, bc_weight=0.0)
 PUBLISHED_DT = RAW_TARGET | dict(backbone="dt", context_length=20)
 METHODS: dict[str, dict[str, dict[str, Any]]] = {  # what each changes, see `change`
-    "qalign": {"align": dict(direction="both", eta2=5.0, bc_weight=4.0),
+    "qalign": {"align": dict(direction="both", eta2=5.0, bc_weight=4.0, bc_target="both"),
                "critic": dict(monte_carlo=1.0)},
     "qt": {"align": dict(guide="value", eta2=1.0, bc_weight=0.0), "critic": dict(monte_carlo=1.0)},
     "dt": {"align": SUPERVISED},
