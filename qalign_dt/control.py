@@ -51,7 +51,8 @@ def curve_metrics(target: np.ndarray,  # (n,) target return of each episode
     flat = len(mean) < 2 or np.ptp(mean) == 0
     error = achieved - target
     rmse, mae = float(np.sqrt(np.mean(error ** 2))), float(np.abs(error).mean())
-    of_means, width = np.abs(mean.to_numpy() - mean.index).mean(), np.ptp(mean.index)
+    asked = mean.index.to_numpy()
+    of_means, width = np.abs(mean.to_numpy() - asked).mean(), np.ptp(asked)
     points = 100.0 / (reference[1] - reference[0]) if reference else np.nan
     return {"spearman": 0.0 if flat else float(spearmanr(mean.index, mean).statistic),
             "order_violations": int((np.diff(mean) < 0).sum()),
