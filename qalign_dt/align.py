@@ -37,7 +37,7 @@ class AlignConfig:
     perturb: str = "sequence"  # one perturbation for a window, or one for each "step"
     success_only: bool = False  # compare only pairs that differ in success, RTG > 0.001 (AntMaze)
     bc_weight: float = 0.0  # weight of the behaviour-cloning regulariser, which holds raised target returns
-    bc_target: str = "warmup"  # its goal: the "warmup" policy's actions, the "data"'s near their best, or "both"
+    bc_target: str = "warmup"  # its goal: the "warmup" policy, the "data"'s best steps, or "both"
     target_rtg: float = 10.0  # the critic judges the policy at a target raised by this much (dRTG), scaled
 
     @property
@@ -78,7 +78,7 @@ def measure_scales(t: Trajectories,
     low = min(0.0, float(t.returns.min())) / rtg_scale
     high = float(t.returns.max()) / rtg_scale
     span = max(high - low, 1e-3)
-    per_step = span * rtg_scale / float(t.lengths.max())  # reward a step between the best episode and the worst
+    per_step = span * rtg_scale / float(t.lengths.max())  # reward a step between best and worst episode
     below, above = (0.0, 0.0) if horizon else (0.2 * span, 0.3 * span)  # how far beyond the data
     return RtgScales(rtg_low=low - below, rtg_high=high + above, rtg_noise=noise_share * span,
                      min_noise=0.04 * span, temperature=0.2 * per_step, horizon=horizon)

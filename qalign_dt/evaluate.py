@@ -180,6 +180,6 @@ def rollouts(policy: Policy | Agent,
              targets: Any,  # target returns, raw
              episodes: int = 10,  # for each target
              seed: int = 0  # of the evaluation
-             ) -> pd.DataFrame:  # a row an episode: target, env_seed, return, length, pace_error, upside_down, score
+             ) -> pd.DataFrame:  # a row an episode: target, env_seed, return, length, score, ...
     "Run every target in every seed; `score` is D4RL-normalised where D4RL has the environment, else NaN."
     return rollouts_in_seeds(policy, env_id, parse_targets(targets), evaluation_seeds(seed, episodes))

@@ -24,7 +24,8 @@ from .core import InputError, atomic_write, progress
 from .datasets.envs import is_upside_down, make_env
 from .evaluate import Agent, drop_finished, evaluation_seeds, obs_act_dims, split_over_processes
 from .policy import Policy
-from .profiles import DEFAULT_RULE, Controller, Profile, Setting, SpeedMap, TargetRule, upright_reward
+from .profiles import DEFAULT_RULE, Controller, Profile, Setting, SpeedMap, TargetRule
+from .profiles import upright_reward
 
 # %% auto #0
 __all__ = ['MEASURED', 'FILMS', 'read_setting', 'run_profiles', 'response_times', 'draw_panel', 'Tracking', 'velocity_blocks',

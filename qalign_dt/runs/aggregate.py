@@ -209,5 +209,5 @@ def paired_table(records: Iterable[Record],  # of any experiments
                       "| metric | method | data set | seeds | difference |", "|---|---|---|--:|--:|",
                       *map(format_row, rows), ""]
     note = ("In brackets, nominal 95 % bootstrap intervals over seeds, and over data sets in the last rows, "
-            "where differences are shares of the baseline's error; with fewer than five they cover about 85 %. ")
+            "where differences are shares of the baseline's error; with fewer than five about 85 %. ")
     return "\n".join([*lines, f"{note}Made by `qalign-dt report`."]) + "\n" if lines else ""

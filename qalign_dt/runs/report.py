@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
 from ..core import InputError, atomic_write
-from .aggregate import AGGREGATED, aggregate_table, bootstrap_interval, paired_table, run_matrices
+from .aggregate import AGGREGATED, aggregate_table, bootstrap_interval, paired_table
+from .aggregate import run_matrices
 from .aggregate import task_samples
 from .record import Record, read_records
 from .tables import published_table, report_table, score_table, table_rows

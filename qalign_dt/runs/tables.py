@@ -162,7 +162,7 @@ SOURCES = {
 RANGES = ("Columns without a range cover targets from the data's worst return, or 0, to its best; "
           "in-distribution targets lie between the 5th and the 95th percentile of the data's returns, "
           "extrapolation targets above the best, up to 1.3 times. Two rows hold no policy of ours: the error "
-          "of the best constant return, and the error of a policy that delivers every target up to the best. ")
+          "of the best constant return, and that of a policy that delivers every target up to the best. ")
 
 
 def name_sources(sources: Iterable[str]) -> str:  # "`d4rl` is ...; `minari`"
