@@ -83,7 +83,6 @@ def plot_panel(ax: Axes,
     if diagonal:
         ends = [part["x"].min(), part["x"].max()]
         ax.plot(ends, ends, "k:", lw=1, label="target")
-        ax.axhline(part["x"].drop_duplicates().mean(), color="0.6", ls="--", lw=1, label="best constant")
     ax.set_title(part["panel"].iloc[0], fontsize=9)
 
 # %% ../../nbs/5_runs/04_report.ipynb #83f2f86d
