@@ -30,7 +30,7 @@ FROM_DATA = {"filled in": "from the data"}  # no setting of a user's
 
 @dataclass(frozen=True)
 class ActorConfig:
-    "Sizes of the actor; the defaults are the paper's."
+    "Sizes of the actor, by default the paper's, and what it reads."
     obs_dim: int = field(default=0, metadata=FROM_DATA)
     act_dim: int = field(default=0, metadata=FROM_DATA)
     backbone: str = "qtc"  # one of BACKBONES
